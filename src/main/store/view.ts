@@ -106,6 +106,8 @@ export interface TaskRow {
   readonly err: string;
   /** Whether networks are attached or an endpoint was copied from the service. */
   readonly allocated: boolean;
+  /** Whether `other`, a version of the same task, differs in nothing but meta, status and desired state. */
+  sameBody(other: TaskRow): boolean;
   /** Full status, decoded. */
   status(): TaskStatus;
   /** What tasks of one service version share (spec, service annotations, log driver), decoded once for all. */

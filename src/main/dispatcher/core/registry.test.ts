@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DISPATCHER, Registry } from './registry.ts';
+
+const middle = (limit: number): number => Math.floor(limit / 2);
+
+test('[DSP1] a node that beats stays, one that stops is lost after three periods', () => {
+  const registry = new Registry();
+  registry.register('a', 's1', 0);
+  assert.equal(registry.beat('a', 4000, middle), 5000);
+  assert.deepEqual(registry.expire(18_999).lost, []);
+  assert.deepEqual(registry.expire(19_000).lost, ['a']);
+  assert.equal(registry.check('a', 's1'), 'not-registered');
+  assert.deepEqual(registry.expire(19_001), { lost: [], missing: [], orphaned: [] });
+});
+
+test('[DSP2] a node unknown after a change of leader has six periods', () => {
+  const registry = new Registry();
+  registry.await('a', 0);
+  assert.deepEqual(registry.expire(29_999).missing, []);
+  assert.deepEqual(registry.expire(30_000).missing, ['a']);
+});
+
+test('[DSP3] a node down for a day is orphaned, once', () => {
+  const registry = new Registry();
+  registry.down('a', 0);
+  assert.deepEqual(registry.expire(DISPATCHER.orphanAfterMs - 1).orphaned, []);
+  assert.deepEqual(registry.expire(DISPATCHER.orphanAfterMs).orphaned, ['a']);
+  assert.deepEqual(registry.expire(2 * DISPATCHER.orphanAfterMs).orphaned, []);
+});
+
+test('[DSP4] the fourth registration within eight seconds of the last is refused', () => {
+  const registry = new Registry();
+  const tries = [0, 7000, 14_000, 21_000, 28_000].map((at) => registry.admit('a', at).ok);
+  assert.deepEqual(tries, [true, true, true, false, false]);
+  assert.equal(registry.admit('a', 36_001).ok, true);
+  assert.equal(registry.admit('b', 21_000).ok, true);
+});
+
+test('[DSP5] a new registration ends the old session', () => {
+  const registry = new Registry();
+  assert.equal(registry.check('a', ''), 'not-registered');
+  registry.register('a', 's1', 0);
+  registry.register('a', 's2', 1);
+  assert.equal(registry.check('a', 's1'), 'session-invalid');
+  assert.equal(registry.check('a', 's2'), 'ok');
+  assert.deepEqual(registry.registered(), ['a']);
+});
+
+test('[DSP6] each answer picks a period within half a second of the cluster’s', () => {
+  const registry = new Registry();
+  registry.register('a', 's', 0);
+  assert.equal(registry.beat('a', 0, () => 0), 4500);
+  assert.equal(registry.beat('a', 0, (limit) => limit - 1), 5500);
+  registry.setPeriod(1000);
+  assert.equal(registry.beat('a', 0, () => 0), 900);
+  assert.deepEqual(registry.expire(3000).lost, ['a']);
+});

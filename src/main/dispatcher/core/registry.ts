@@ -1,0 +1,133 @@
+/**
+ * Who is here: the sessions of the nodes and when each counts as lost. Pure: time comes in, verdicts
+ * go out; no timer and no store write is needed for a heartbeat.
+ *
+ * A node is *registered* (it has a session and must beat before its deadline), *awaited* (unknown
+ * after a change of leader: it has twice as long to come back) or *down* (its tasks are given up after
+ * a day).
+ */
+import assert from 'node:assert/strict';
+
+/** Periods and limits; behaviour rule 5.1. */
+export const DISPATCHER = {
+  heartbeatPeriodMs: 5000,
+  /** Each answer spreads the period by this much, both ways. */
+  heartbeatSpreadMs: 500,
+  graceFactor: 3,
+  graceFactorUnknown: 6,
+  orphanAfterMs: 24 * 3600 * 1000,
+  rateLimitCount: 3,
+  rateLimitPeriodMs: 8000,
+} as const;
+
+type Presence =
+  | { readonly state: 'registered'; readonly sessionId: string; deadlineMs: number }
+  | { readonly state: 'awaited'; readonly deadlineMs: number }
+  | { readonly state: 'down'; readonly orphanAtMs: number };
+
+/** What time has brought. `lost` and `missing` nodes are down now; `orphaned` ones are given up. */
+export type Expired = {
+  /** Registered nodes whose heartbeats stopped. */
+  readonly lost: readonly string[];
+  /** Nodes that never came back after the change of leader. */
+  readonly missing: readonly string[];
+  readonly orphaned: readonly string[];
+};
+
+export type Registration =
+  | { readonly ok: true }
+  /** Registered more than three times, each within eight seconds of the one before. */
+  | { readonly ok: false; readonly reason: 'rate-limited' };
+
+export class Registry {
+  readonly #nodes = new Map<string, Presence>();
+  readonly #attempts = new Map<string, { count: number; lastMs: number }>();
+  #periodMs: number = DISPATCHER.heartbeatPeriodMs;
+
+  /** The heartbeat period of the cluster's spec; it holds from the next heartbeat on. */
+  setPeriod(periodMs: number): void {
+    assert(periodMs > 0, 'a heartbeat period is positive');
+    this.#periodMs = periodMs;
+  }
+
+  /** A node known from the store at the start of this leadership, not down. */
+  await(nodeId: string, nowMs: number): void {
+    const deadlineMs = nowMs + this.#periodMs * DISPATCHER.graceFactorUnknown;
+    this.#nodes.set(nodeId, { state: 'awaited', deadlineMs });
+  }
+
+  /** A node known to be down. */
+  down(nodeId: string, nowMs: number): void {
+    this.#nodes.set(nodeId, { state: 'down', orphanAtMs: nowMs + DISPATCHER.orphanAfterMs });
+  }
+
+  /** Whether this node may register once more now; counts the attempt. */
+  admit(nodeId: string, nowMs: number): Registration {
+    const last = this.#attempts.get(nodeId);
+    if (last === undefined || nowMs - last.lastMs > DISPATCHER.rateLimitPeriodMs) {
+      this.#attempts.set(nodeId, { count: 1, lastMs: nowMs });
+      return { ok: true };
+    }
+    last.count += 1;
+    last.lastMs = nowMs;
+    if (last.count > DISPATCHER.rateLimitCount) return { ok: false, reason: 'rate-limited' };
+    return { ok: true };
+  }
+
+  /** Opens a session; a former session of the node ends. */
+  register(nodeId: string, sessionId: string, nowMs: number): void {
+    this.#nodes.set(nodeId, { state: 'registered', sessionId, deadlineMs: this.#deadline(nowMs) });
+  }
+
+  #deadline(nowMs: number): number {
+    return nowMs + this.#periodMs * DISPATCHER.graceFactor;
+  }
+
+  /** Whether the node is registered, and with this session. */
+  check(nodeId: string, sessionId: string): 'ok' | 'not-registered' | 'session-invalid' {
+    const presence = this.#nodes.get(nodeId);
+    if (presence?.state !== 'registered') return 'not-registered';
+    return presence.sessionId === sessionId ? 'ok' : 'session-invalid';
+  }
+
+  /** Counts a heartbeat of a registered node; gives the time until its next one. */
+  beat(nodeId: string, nowMs: number, randBelow: (limit: number) => number): number {
+    const presence = this.#nodes.get(nodeId);
+    assert(presence?.state === 'registered', 'only a registered node beats');
+    presence.deadlineMs = this.#deadline(nowMs);
+    const spreadMs = Math.min(DISPATCHER.heartbeatSpreadMs, Math.floor(this.#periodMs / 10));
+    return this.#periodMs - spreadMs + randBelow(2 * spreadMs + 1);
+  }
+
+  /** Forgets a node that was deleted. */
+  forget(nodeId: string): void {
+    this.#nodes.delete(nodeId);
+    this.#attempts.delete(nodeId);
+  }
+
+  /** Moves every node whose time is over, and says which. */
+  expire(nowMs: number): Expired {
+    const lost: string[] = [];
+    const missing: string[] = [];
+    const orphaned: string[] = [];
+    for (const [nodeId, presence] of this.#nodes) {
+      if (presence.state === 'down') {
+        if (presence.orphanAtMs > nowMs) continue;
+        this.#nodes.delete(nodeId);
+        orphaned.push(nodeId);
+      } else if (presence.deadlineMs <= nowMs) {
+        (presence.state === 'registered' ? lost : missing).push(nodeId);
+        this.down(nodeId, nowMs);
+      }
+    }
+    for (const [nodeId, attempts] of this.#attempts) {
+      if (nowMs - attempts.lastMs > DISPATCHER.rateLimitPeriodMs) this.#attempts.delete(nodeId);
+    }
+    return { lost, missing, orphaned };
+  }
+
+  /** The nodes with a session now. */
+  registered(): string[] {
+    return [...this.#nodes].filter(([, p]) => p.state === 'registered').map(([id]) => id);
+  }
+}
