@@ -28,10 +28,8 @@ export type TemplateMap = {
 /** A function of a template: takes its arguments, the piped one last. */
 export type TemplateFunction = (...values: readonly TemplateValue[]) => TemplateValue;
 
-type Token = {
-  readonly kind: 'field' | 'word' | 'string' | 'number' | 'mark';
-  readonly text: string;
-};
+const KINDS = ['field', 'word', 'string', 'number', 'mark'] as const;
+type Token = { readonly kind: (typeof KINDS)[number]; readonly text: string };
 type Part = { readonly text: string } | { readonly tokens: readonly Token[] };
 
 const ACTION = /\{\{(- )?((?:"(?:\\.|[^"\\])*"|`[^`]*`|(?!-?\}\})[^"`])*?)( -)?\}\}/gs;
