@@ -53,7 +53,10 @@ export class NodeAssignments {
   /** Tasks that the node knows of, with what each needs; empty once it has ended. */
   readonly #known = new Map<string, readonly Dependency[]>();
   /** Users of each dependency that the node holds. */
-  readonly #users = new Map<string, { readonly dependency: Dependency; readonly tasks: Set<string> }>();
+  readonly #users = new Map<
+    string,
+    { readonly dependency: Dependency; readonly tasks: Set<string> }
+  >();
   readonly #changed = new Set<string>();
   readonly #removed = new Set<string>();
   #complete = true;
@@ -94,7 +97,8 @@ export class NodeAssignments {
       const ended = row.state > TaskState.RUNNING;
       if (!ended) dependencies.push(...this.#hold(taskId, dependenciesOf(row)));
       else released.push(...this.#release(taskId));
-      if (!ended || !this.#known.has(taskId) || row.desiredState > TaskState.RUNNING) tasks.push(taskId);
+      if (!ended || !this.#known.has(taskId) || row.desiredState > TaskState.RUNNING)
+        tasks.push(taskId);
       this.#known.set(taskId, ended ? [] : dependenciesOf(row));
     }
     for (const taskId of this.#removed) {
@@ -106,7 +110,8 @@ export class NodeAssignments {
     this.#removed.clear();
     this.#complete = false;
     const releasedDependencies = released.filter((d) => !this.#users.has(`${d.kind}/${d.id}`));
-    const size = dependencies.length + tasks.length + removedTasks.length + releasedDependencies.length;
+    const size =
+      dependencies.length + tasks.length + removedTasks.length + releasedDependencies.length;
     if (!complete && size === 0) return undefined;
     return { complete, dependencies, tasks, removedTasks, releasedDependencies };
   }

@@ -50,9 +50,18 @@ test('[DSP5] a new registration ends the old session', () => {
 test('[DSP6] each answer picks a period within half a second of the cluster’s', () => {
   const registry = new Registry();
   registry.register('a', 's', 0);
-  assert.equal(registry.beat('a', 0, () => 0), 4500);
-  assert.equal(registry.beat('a', 0, (limit) => limit - 1), 5500);
+  assert.equal(
+    registry.beat('a', 0, () => 0),
+    4500,
+  );
+  assert.equal(
+    registry.beat('a', 0, (limit) => limit - 1),
+    5500,
+  );
   registry.setPeriod(1000);
-  assert.equal(registry.beat('a', 0, () => 0), 900);
+  assert.equal(
+    registry.beat('a', 0, () => 0),
+    900,
+  );
   assert.deepEqual(registry.expire(3000).lost, ['a']);
 });

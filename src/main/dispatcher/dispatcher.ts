@@ -1,0 +1,336 @@
+/**
+ * The Dispatcher service of the leader: sessions and heartbeats of the nodes, the tasks they are
+ * assigned, and what they report (behaviour chapter 5).
+ *
+ * It writes a node's state only when that changes; a heartbeat touches nothing but memory.
+ */
+import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { durationMs, durationOf } from '../../shared/model/time.ts';
+import type { Env } from '../../shared/kit/env.ts';
+import type {
+  AssignmentsMessage,
+  AssignmentsRequest,
+  HeartbeatRequest,
+  HeartbeatResponse,
+  SessionMessage,
+  SessionRequest,
+  TasksMessage,
+  TasksRequest,
+  UpdateTaskStatusRequest,
+  UpdateTaskStatusResponse,
+  UpdateVolumeStatusRequest,
+  UpdateVolumeStatusResponse,
+} from '../../shared/wire/gen/dispatcher.ts';
+import {
+  NodeStatusState,
+  TaskState,
+  VolumePublishStatusState,
+  type WeightedPeer,
+} from '../../shared/wire/gen/types.ts';
+import type { Log } from '../log.ts';
+import type { Caller } from '../rpc/authorise.ts';
+import { Code, RpcError } from '../rpc/errors.ts';
+import { Encoded, implement, type Implementation, type Sink } from '../rpc/service.ts';
+import type { Commit, Store } from '../store/transaction.ts';
+import type { View } from '../store/view.ts';
+import { assignmentsMessage } from './assignment-message.ts';
+import { NodeAssignments } from './core/assignments.ts';
+import { DISPATCHER, Registry } from './core/registry.ts';
+import { Mark } from './mark.ts';
+import { NODE_MESSAGE, NodeStates } from './node-states.ts';
+import { sessionMessage } from './session-message.ts';
+import { StatusWriter } from './status-writer.ts';
+import { Streams, type AssignmentStream, type Stream } from './streams.ts';
+
+/** How long changes for a node are gathered before they are sent. SwarmKit waits 100 ms. */
+const ASSIGNMENT_WINDOW_MS = 10;
+/** How often deadlines are looked at. */
+const EXPIRY_PERIOD_MS = 250;
+
+export type DispatcherOptions = {
+  readonly store: Store;
+  readonly env: Env;
+  readonly log: Log;
+  /** This manager's node. */
+  readonly nodeId: string;
+  /** Every manager, this one included; asked anew for each session message. */
+  readonly managers: () => readonly WeightedPeer[];
+};
+
+const stopped = (): RpcError => new RpcError(Code.ABORTED, 'dispatcher is stopped');
+const mustDisconnect = (): RpcError => new RpcError(Code.ABORTED, 'node must disconnect');
+const notRegistered = (): RpcError => new RpcError(Code.NOT_FOUND, 'node not registered');
+const sessionInvalid = (): RpcError => new RpcError(Code.INVALID_ARGUMENT, 'session invalid');
+
+/** The address without its port: `10.0.0.1:5000`, `[::1]:5000`. */
+function hostOf(address: string): string {
+  const host = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return isIP(host) === 0 && isIP(address) !== 0 ? address : host;
+}
+
+export class Dispatcher {
+  readonly implementation: Implementation;
+  readonly #options: DispatcherOptions;
+  readonly #registry = new Registry();
+  readonly #streams = new Streams();
+  readonly #nodes: NodeStates;
+  readonly #statuses: StatusWriter;
+  #running = false;
+  #stop: (() => void)[] = [];
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#nodes = new NodeStates(options.store);
+    this.#statuses = new StatusWriter({
+      store: options.store,
+      nowMs: options.env.nowMs,
+      nodeId: options.nodeId,
+      onError: (error) => this.#warn(error, 'task statuses were not written'),
+    });
+    this.implementation = implement('Dispatcher', {
+      Session: (request, caller, sink) => this.#session(request, caller, sink),
+      Heartbeat: (request, caller) => this.#heartbeat(request, caller),
+      UpdateTaskStatus: (request, caller) => this.#updateTaskStatus(request, caller),
+      UpdateVolumeStatus: (request, caller) => this.#updateVolumeStatus(request, caller),
+      Tasks: (request, caller, sink) => this.#tasks(request, caller, sink),
+      Assignments: (request, caller, sink) => this.#assignments(request, caller, sink),
+    });
+  }
+
+  /** Begins to lead: every node is unknown until it registers. Resolves when that is committed. */
+  async start(): Promise<void> {
+    const { store, env } = this.#options;
+    const nowMs = env.nowMs();
+    const away = store.head((view) => {
+      this.#readCluster(view);
+      const nodes = [...view.nodes.all()];
+      for (const node of nodes) {
+        if (node.status.state === NodeStatusState.DOWN) this.#registry.down(node.id, nowMs);
+        else this.#registry.await(node.id, nowMs);
+      }
+      return nodes.filter((n) => n.status.state !== NodeStatusState.DOWN).map((n) => n.id);
+    });
+    this.#running = true;
+    const expiry = setInterval(() => this.#expire(), EXPIRY_PERIOD_MS);
+    this.#stop = [store.watch((commit) => this.#commit(commit)), () => clearInterval(expiry)];
+    await this.#nodes.set(away, NodeStatusState.UNKNOWN, NODE_MESSAGE.leaderChange);
+  }
+
+  /**
+   * Ends every stream. While this manager still leads, reports that were acknowledged are written and
+   * nodes are marked as looking for a manager.
+   */
+  async stop(leading: boolean): Promise<void> {
+    if (!this.#running) return;
+    this.#running = false;
+    for (const end of this.#stop.splice(0)) end();
+    this.#streams.endAll(mustDisconnect());
+    if (leading) {
+      await this.#statuses.drain();
+      const here = this.#registry.registered();
+      await this.#nodes.set(here, NodeStatusState.DISCONNECTED, NODE_MESSAGE.leaving);
+    }
+    this.#statuses.stop();
+  }
+
+  /** Tells every node the managers again; called when they change. */
+  managersChanged(): void {
+    this.#streams.markSessions();
+  }
+
+  #warn(error: unknown, text: string): void {
+    this.#options.log.warn({ error }, text);
+  }
+
+  #readCluster(view: View): void {
+    const [cluster] = view.clusters.all();
+    const periodMs = durationMs(cluster?.spec.dispatcher.heartbeatPeriod);
+    this.#registry.setPeriod(periodMs > 0 ? periodMs : DISPATCHER.heartbeatPeriodMs);
+  }
+
+  #commit(commit: Commit): void {
+    for (const nodeId of this.#streams.commit(commit)) {
+      this.#registry.forget(nodeId);
+      this.#streams.end(nodeId, notRegistered());
+    }
+    if (commit.changes.some((c) => c.kind === 'cluster')) {
+      this.#options.store.view((view) => this.#readCluster(view));
+    }
+  }
+
+  #expire(): void {
+    const { lost, missing, orphaned } = this.#registry.expire(this.#options.env.nowMs());
+    for (const nodeId of lost) this.#streams.end(nodeId, notRegistered());
+    const { DOWN } = NodeStatusState;
+    const back = (nodeId: string): boolean => this.#registry.registered().includes(nodeId);
+    const writes = [
+      this.#nodes.set(lost, DOWN, NODE_MESSAGE.lost, (node) => back(node.id)),
+      this.#nodes.set(missing, DOWN, NODE_MESSAGE.missing, (node) => back(node.id)),
+      this.#nodes.orphan(orphaned),
+    ];
+    for (const write of writes)
+      write.catch((error) => this.#warn(error, 'node states were not written'));
+  }
+
+  #check(caller: Caller, sessionId: string): void {
+    if (!this.#running) throw stopped();
+    const verdict = this.#registry.check(caller.nodeId, sessionId);
+    if (verdict === 'not-registered') throw notRegistered();
+    if (verdict === 'session-invalid') throw sessionInvalid();
+  }
+
+  /** Opens a session and gives its id; resolves when the node's READY is committed. */
+  async #register(request: SessionRequest, caller: Caller): Promise<string> {
+    const { env } = this.#options;
+    const { nodeId } = caller;
+    if (!this.#registry.admit(nodeId, env.nowMs()).ok) {
+      const text = `node ${nodeId} exceeded rate limit count of registrations`;
+      throw new RpcError(Code.UNAVAILABLE, text);
+    }
+    const addr = hostOf(caller.remoteAddress);
+    if (!(await this.#nodes.register(nodeId, addr, request.description))) {
+      throw new RpcError(Code.UNKNOWN, 'node not found');
+    }
+    if (!this.#running) throw stopped();
+    const sessionId = env.newId();
+    this.#registry.register(nodeId, sessionId, env.nowMs());
+    this.#streams.end(nodeId, sessionInvalid(), sessionId);
+    return sessionId;
+  }
+
+  async #session(
+    request: SessionRequest,
+    caller: Caller,
+    sink: Sink<SessionMessage>,
+  ): Promise<void> {
+    if (!this.#running) throw stopped();
+    const { nodeId } = caller;
+    let { sessionId } = request;
+    if (sessionId === '' || this.#registry.check(nodeId, sessionId) !== 'ok') {
+      sessionId = await this.#register(request, caller);
+    } else if (request.description !== undefined) {
+      await this.#nodes.describe(nodeId, request.description);
+    }
+    const stream: Stream = { nodeId, sessionId, mark: new Mark() };
+    this.#streams.sessions.add(stream);
+    try {
+      for (;;) {
+        this.#check(caller, sessionId);
+        const { store, managers } = this.#options;
+        await sink.write(store.view((view) => sessionMessage(view, nodeId, sessionId, managers())));
+        await stream.mark.next(sink.signal);
+      }
+    } finally {
+      this.#streams.sessions.delete(stream);
+    }
+  }
+
+  #heartbeat(request: HeartbeatRequest, caller: Caller): HeartbeatResponse {
+    this.#check(caller, request.sessionId);
+    const { nowMs, randBelow } = this.#options.env;
+    return { period: durationOf(this.#registry.beat(caller.nodeId, nowMs(), randBelow)) };
+  }
+
+  #updateTaskStatus(request: UpdateTaskStatusRequest, caller: Caller): UpdateTaskStatusResponse {
+    this.#check(caller, request.sessionId);
+    const known = this.#options.store.view((view) =>
+      request.updates.filter((update) => {
+        const row = view.tasks.get(update.taskId);
+        if (row !== undefined && row.nodeId !== caller.nodeId) {
+          throw new RpcError(Code.PERMISSION_DENIED, 'cannot update a task not assigned this node');
+        }
+        return row !== undefined;
+      }),
+    );
+    for (const { taskId, status } of known) {
+      if (status !== undefined) this.#statuses.report(taskId, caller.nodeId, status);
+    }
+    return {};
+  }
+
+  /** A node no longer uses a volume: the manager may unpublish it. Unknown volumes are skipped. */
+  async #updateVolumeStatus(
+    request: UpdateVolumeStatusRequest,
+    caller: Caller,
+  ): Promise<UpdateVolumeStatusResponse> {
+    this.#check(caller, request.sessionId);
+    const { PENDING_UNPUBLISH } = VolumePublishStatusState;
+    const done = request.updates.filter((u) => u.unpublished);
+    await this.#options.store.batch(done, (tx, { id }) => {
+      const volume = tx.volumes.get(id);
+      if (volume === undefined) return;
+      const publishStatus = volume.publishStatus.map((status) =>
+        status.nodeId === caller.nodeId ? { ...status, state: PENDING_UNPUBLISH } : status,
+      );
+      tx.volumes.update({ ...volume, publishStatus });
+    });
+    return {};
+  }
+
+  /** Opens a stream that is told of the node's tasks from now on, and first of all it has. */
+  #openAssignments(nodeId: string, sessionId: string): AssignmentStream {
+    const assignments = new NodeAssignments();
+    this.#options.store.view((view) => {
+      for (const row of view.tasks.byNode(nodeId)) {
+        if (row.state >= TaskState.ASSIGNED) assignments.change(row.id);
+      }
+    });
+    const stream = { nodeId, sessionId, mark: new Mark(), assignments };
+    stream.mark.set();
+    this.#streams.assignments.add(stream);
+    return stream;
+  }
+
+  /** Runs `send` once at the start and once for each batch of changes, until the stream ends. */
+  async #eachBatch(
+    caller: Caller,
+    sessionId: string,
+    signal: AbortSignal,
+    send: (stream: AssignmentStream) => Promise<void>,
+  ): Promise<void> {
+    this.#check(caller, sessionId);
+    const stream = this.#openAssignments(caller.nodeId, sessionId);
+    try {
+      for (let first = true; ; first = false) {
+        await stream.mark.next(signal);
+        if (!first) await sleep(ASSIGNMENT_WINDOW_MS);
+        this.#check(caller, sessionId);
+        await send(stream);
+      }
+    } finally {
+      this.#streams.assignments.delete(stream);
+    }
+  }
+
+  async #assignments(
+    request: AssignmentsRequest,
+    caller: Caller,
+    sink: Sink<AssignmentsMessage>,
+  ): Promise<void> {
+    const { store } = this.#options;
+    let sequence = 0;
+    await this.#eachBatch(caller, request.sessionId, sink.signal, async (stream) => {
+      const bytes = store.view((view) => {
+        const delta = stream.assignments.take((id) => view.tasks.get(id));
+        return delta === undefined ? undefined : assignmentsMessage(view, delta, sequence);
+      });
+      if (bytes === undefined) return;
+      sequence += 1;
+      await sink.write(new Encoded(bytes));
+    });
+  }
+
+  /** The form that agents before assignments used: all tasks, on each change. */
+  async #tasks(request: TasksRequest, caller: Caller, sink: Sink<TasksMessage>): Promise<void> {
+    const { store } = this.#options;
+    await this.#eachBatch(caller, request.sessionId, sink.signal, async (stream) => {
+      const tasks = store.view((view) => {
+        stream.assignments.take((id) => view.tasks.get(id));
+        const rows = view.tasks.byNode(caller.nodeId);
+        return rows.filter((r) => r.state >= TaskState.ASSIGNED).map((r) => r.toTask());
+      });
+      await sink.write({ tasks });
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Brings what the nodes report about their tasks into the store, in bulk.
+ *
+ * Reports are acknowledged when they are queued: a node tells everything again when it registers
+ * anew, so nothing is lost with a manager. Of several reports on one task within a window only the
+ * last is written; that, and one transaction for all, is what makes thousands of reports a second
+ * cheap. A state never goes back (behaviour rule 5.4).
+ */
+import type { Timestamp } from '../../shared/wire/gen/well-known.ts';
+import type { TaskStatus } from '../../shared/wire/gen/types.ts';
+import type { Store } from '../store/transaction.ts';
+import { timestampOf } from '../../shared/model/time.ts';
+
+export const STATUS_WRITER = {
+  /** How long a report may wait for others. SwarmKit waits 100 ms. */
+  windowMs: 20,
+  /** This many go at once. */
+  reportsMax: 10_000,
+} as const;
+
+type Report = { readonly nodeId: string; readonly status: TaskStatus };
+
+export type StatusWriterOptions = {
+  readonly store: Store;
+  readonly nowMs: () => number;
+  /** This manager, for `applied_by`. */
+  readonly nodeId: string;
+  readonly onError: (error: unknown) => void;
+};
+
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  #reports = new Map<string, Report>();
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+  }
+
+  /** Queues a report. One about a lower state than an earlier one of this window is old news. */
+  report(taskId: string, nodeId: string, status: TaskStatus): void {
+    const earlier = this.#reports.get(taskId);
+    if (earlier !== undefined && earlier.status.state > status.state) return;
+    this.#reports.set(taskId, { nodeId, status });
+    if (this.#reports.size >= STATUS_WRITER.reportsMax) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), STATUS_WRITER.windowMs);
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const reports = this.#reports;
+    if (reports.size === 0) return;
+    this.#reports = new Map();
+    const { store, nodeId, nowMs, onError } = this.#options;
+    const appliedAt = timestampOf(nowMs());
+    const written = store.batch(reports, (tx, [taskId, report]) => {
+      const row = tx.tasks.get(taskId);
+      if (row === undefined || row.nodeId !== report.nodeId || row.state > report.status.state)
+        return;
+      if (row.state === report.status.state && sameReport(row.status(), report.status)) return;
+      tx.tasks.patch(taskId, { status: { ...report.status, appliedBy: nodeId, appliedAt } });
+    });
+    this.#writing = Promise.all([this.#writing, written.catch(onError)]).then(() => undefined);
+  }
+
+  /** Resolves when all that was queued until now has been written or has failed. */
+  async drain(): Promise<void> {
+    this.#flush();
+    await this.#writing;
+  }
+
+  /** Forgets what is queued: this manager no longer leads. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reports.clear();
+  }
+}
+
+const sameTime = (a: Timestamp | undefined, b: Timestamp | undefined): boolean =>
+  a?.seconds === b?.seconds && a?.nanos === b?.nanos;
+
+/** Whether a report repeats what is stored: engines tell old states again and again. */
+function sameReport(stored: TaskStatus, report: TaskStatus): boolean {
+  const a = stored.runtimeStatus?.value;
+  const b = report.runtimeStatus?.value;
+  return (
+    sameTime(stored.timestamp, report.timestamp) &&
+    stored.message === report.message &&
+    stored.err === report.err &&
+    a?.containerId === b?.containerId &&
+    a?.pid === b?.pid &&
+    a?.exitCode === b?.exitCode &&
+    (stored.portStatus?.ports.length ?? 0) === (report.portStatus?.ports.length ?? 0)
+  );
+}
