@@ -1,0 +1,316 @@
+/**
+ * Where calls come in: the TCP listener for nodes and clients, and the control socket of this node.
+ *
+ * TLS ends here, before gRPC: a client certificate is optional but must verify when there is one, and
+ * a client that offers no ALPN is served all the same, since a Docker Engine forgets ALPN after its
+ * first certificate renewal. Which services stand on a listener is the caller's list.
+ */
+import { constants } from 'node:crypto';
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { dirname } from 'node:path';
+import tls from 'node:tls';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Log } from '../log.ts';
+import {
+  authorise,
+  type Caller,
+  forwardedFrom,
+  type Identity,
+  identityOf,
+  type Peer,
+  type Policy,
+  recognise,
+} from './authorise.ts';
+import {
+  type Gate,
+  headerOf,
+  type Implementation,
+  type Method,
+  type RawCall,
+  register,
+  type Relay,
+} from './service.ts';
+
+/** The certificate that a node shows, and the roots it believes; all PEM. */
+export type Credentials = {
+  /** Leaf first, then intermediates. */
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  readonly rootPem: string;
+};
+
+export const LISTENER_LIMITS = {
+  /** Largest request message. */
+  receiveBytesMax: 4 << 20,
+  /** A client that has not finished its TLS handshake by then is dropped. */
+  handshakeTimeoutMs: 10_000,
+  /** A connection without any call is closed after this. */
+  idleConnectionMs: 300_000,
+  /** The server asks a silent client for a sign of life this often, and waits so long for it. */
+  keepalivePeriodMs: 60_000,
+  keepaliveTimeoutMs: 20_000,
+  /** What `stop` gives to calls that are being answered. */
+  stopGraceMs: 8000,
+} as const;
+
+/** Forward-secret authenticated ciphers only, as SwarmKit's servers offer them. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+type CommonOptions = {
+  readonly credentials: Credentials;
+  readonly services: readonly Implementation[];
+  readonly log: Log;
+  /** Says whether to answer a call here (`undefined`) or to pass it on. Default: all here. */
+  readonly route?: (method: Method) => Relay | undefined;
+};
+
+export type TcpOptions = CommonOptions & {
+  readonly host: string;
+  /** 0 takes any free port; `address` tells which. */
+  readonly port: number;
+  readonly policy: Policy;
+};
+
+export type SocketOptions = CommonOptions & {
+  readonly path: string;
+  /** Who this node is: calls over its control socket count as its own. */
+  readonly self: () => Identity & { readonly remoteAddress: string };
+};
+
+export type Listener = AsyncDisposable & {
+  /** `host:port`, or the socket's path. */
+  readonly address: string;
+  /** The TCP port; 0 for a socket. */
+  readonly port: number;
+  /** New connections see this certificate and are held against these roots. */
+  readonly useCredentials: (credentials: Credentials) => void;
+  /** Takes no more calls, lets those under way end for `graceMs`, then cuts every connection. */
+  readonly stop: (graceMs?: number) => Promise<void>;
+};
+
+const secureContext = ({
+  certificatePem,
+  keyPem,
+  rootPem,
+}: Credentials): tls.SecureContextOptions => ({
+  cert: certificatePem,
+  key: keyPem,
+  ca: rootPem,
+  minVersion: 'TLSv1.2',
+  ciphers: CIPHERS,
+  honorCipherOrder: true,
+  // A resumed session would skip the check of the certificate against today's roots.
+  secureOptions: constants.SSL_OP_NO_TICKET,
+});
+
+/** `ip:port` as Go writes it. */
+function goAddress(peer: string): string {
+  const colon = peer.lastIndexOf(':');
+  const host = peer.slice(0, colon).replace(/^::ffff:(?=\d+\.)/, '');
+  return host.includes(':') ? `[${host}]${peer.slice(colon)}` : `${host}${peer.slice(colon)}`;
+}
+
+/** Identities by the certificate object, of which every connection has exactly one. */
+const identities = new WeakMap<tls.PeerCertificate, { readonly identity: Identity | undefined }>();
+
+function peerOf(call: RawCall): Peer {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  const address = goAddress(call.getPeer());
+  if (certificate === undefined) return { identity: undefined, address };
+  let known = identities.get(certificate);
+  if (known === undefined) {
+    known = { identity: identityOf(certificate) };
+    identities.set(certificate, known);
+  }
+  return { identity: known.identity, address };
+}
+
+/** Certificate checks for the TCP port: by the method's roles, or whoever can be recognised. */
+function admitByCertificate(policy: Policy): Gate['admit'] {
+  return (call, method) => {
+    const peer = peerOf(call);
+    const forwarded = forwardedFrom(headerOf(call));
+    return method.roles.length === 0
+      ? recognise(peer, forwarded, policy)
+      : authorise(peer, forwarded, method.roles, policy);
+  };
+}
+
+/** Every call over the control socket is this node's own. */
+function admitAsSelf(self: SocketOptions['self']): Gate['admit'] {
+  return (): Caller => ({ ...self(), local: true, forwardedBy: undefined });
+}
+
+/** One accepted port or socket with its gRPC server. */
+class TlsListener {
+  readonly #grpc = new Server({
+    'grpc.max_receive_message_length': LISTENER_LIMITS.receiveBytesMax,
+    'grpc.max_send_message_length': -1,
+    'grpc.keepalive_time_ms': LISTENER_LIMITS.keepalivePeriodMs,
+    'grpc.keepalive_timeout_ms': LISTENER_LIMITS.keepaliveTimeoutMs,
+    'grpc.max_connection_idle_ms': LISTENER_LIMITS.idleConnectionMs,
+    'grpc.enable_channelz': 0,
+  });
+  readonly #injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
+  readonly #tls: tls.Server;
+  /** Every open connection, also those still shaking hands. */
+  readonly #sockets = new Set<net.Socket>();
+  readonly #log: Log;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: CommonOptions, admit: Gate['admit']) {
+    this.#log = options.log;
+    const gate: Gate = { admit, route: options.route ?? (() => undefined), log: options.log };
+    for (const service of options.services) register(this.#grpc, service, gate);
+    this.#tls = tls.createServer({
+      ...secureContext(options.credentials),
+      requestCert: true,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: LISTENER_LIMITS.handshakeTimeoutMs,
+    });
+    this.#tls.on('connection', (socket) => this.#track(socket));
+    this.#tls.on('secureConnection', (socket) => this.#accept(socket));
+    this.#tls.on('tlsClientError', (error, socket) => {
+      this.#log.debug({ error, from: socket.remoteAddress }, 'a TLS handshake failed');
+      socket.destroy();
+    });
+  }
+
+  listen(where: net.ListenOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#tls.once('error', reject);
+      this.#tls.listen(where, () => {
+        this.#tls.removeListener('error', reject);
+        this.#tls.on('error', (error) => this.#log.error({ error }, 'a listener failed'));
+        resolve();
+      });
+    });
+  }
+
+  get port(): number {
+    const address = this.#tls.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  useCredentials(credentials: Credentials): void {
+    this.#tls.setSecureContext(secureContext(credentials));
+  }
+
+  stop(graceMs: number = LISTENER_LIMITS.stopGraceMs): Promise<void> {
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  #track(socket: net.Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+
+  #accept(socket: tls.TLSSocket): void {
+    this.#track(socket);
+    socket.on('error', (error) => this.#log.debug({ error }, 'a connection failed'));
+    const certificate = socket.getPeerCertificate();
+    const presented = Object.hasOwn(certificate ?? {}, 'raw');
+    if (presented && !socket.authorized) {
+      const { authorizationError, remoteAddress } = socket;
+      this.#log.debug({ authorizationError, remoteAddress }, 'refused a client certificate');
+      socket.destroy();
+      return;
+    }
+    // gRPC asks for it on every call, and Node would parse it anew each time.
+    Object.defineProperty(socket, 'getPeerCertificate', { value: () => certificate });
+    if (socket.alpnProtocol === false) Object.assign(socket, { alpnProtocol: 'h2' });
+    this.#injector.injectConnection(socket);
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
+    const drained = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), graceMs);
+    await Promise.race([
+      drained,
+      new Promise((resolve) => deadline.signal.addEventListener('abort', resolve)),
+    ]);
+    clearTimeout(timer);
+    for (const socket of this.#sockets) socket.destroy();
+    this.#grpc.forceShutdown();
+    await closed;
+  }
+}
+
+function facade(listener: TlsListener, address: string, stop: Listener['stop']): Listener {
+  return {
+    address,
+    port: listener.port,
+    useCredentials: (credentials) => listener.useCredentials(credentials),
+    stop,
+    [Symbol.asyncDispose]: () => stop(),
+  };
+}
+
+/**
+ * Listens on a TCP port for nodes and clients.
+ *
+ * @throws when the address cannot be bound, or the certificate and key do not fit.
+ */
+export async function listenTcp(options: TcpOptions): Promise<Listener> {
+  const listener = new TlsListener(options, admitByCertificate(options.policy));
+  await listener.listen({ host: options.host, port: options.port });
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+  return facade(listener, `${host}:${listener.port}`, (graceMs) => listener.stop(graceMs));
+}
+
+/** Linux keeps a socket's path in 108 bytes, with a zero at the end. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = net.createConnection({ path });
+    probe.once('connect', () => resolve(true));
+    probe.once('error', () => resolve(false));
+    probe.once('close', () => resolve(false));
+    probe.once('connect', () => probe.destroy());
+  });
+}
+
+/** Makes way for a new socket file, but never removes anything else. */
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new Error(`${path} exists and is not a socket`);
+  if (await answers(path)) throw new Error(`the control socket ${path} is in use`);
+  await rm(path);
+}
+
+/**
+ * Listens on this node's control socket. A file left behind by a dead process is replaced.
+ *
+ * @throws when another process answers on the socket, or the path is too long.
+ */
+export async function listenSocket(options: SocketOptions): Promise<Listener> {
+  const { path } = options;
+  if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
+    throw new Error(
+      `the control socket path is longer than ${SOCKET_PATH_BYTES_MAX} bytes: ${path}`,
+    );
+  }
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await removeStale(path);
+  const listener = new TlsListener(options, admitAsSelf(options.self));
+  await listener.listen({ path });
+  await chmod(path, 0o600);
+  return facade(listener, path, (graceMs) => listener.stop(graceMs));
+}

@@ -1,0 +1,351 @@
+/**
+ * Implementing a service of the generated table, without a word about gRPC.
+ *
+ * A handler takes decoded messages and the caller, and returns or streams messages. Everything a call
+ * goes through before and after that stands here once: deciding where it is handled, who may call,
+ * decoding, back-pressure, cancellation and turning errors into statuses.
+ */
+import type { PeerCertificate } from 'node:tls';
+import { status as GrpcStatus } from '@grpc/grpc-js';
+import type * as grpc from '@grpc/grpc-js';
+import { SERVICES } from '../../shared/wire/gen/services.ts';
+import { WireError, type Codec } from '../../shared/wire/runtime.ts';
+import type { Log } from '../log.ts';
+import type { Caller, Header } from './authorise.ts';
+import { Code, RpcError, statusOf } from './errors.ts';
+
+export type Services = typeof SERVICES;
+export type ServiceName = keyof Services;
+
+/** One row of the generated table. */
+export type Method = {
+  readonly path: string;
+  readonly request: Codec<unknown>;
+  readonly response: Codec<unknown>;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly roles: readonly string[];
+};
+
+export type RequestOf<M> = M extends { readonly request: Codec<infer T> } ? T : never;
+export type ResponseOf<M> = M extends { readonly response: Codec<infer T> } ? T : never;
+
+/** A message that was encoded before: it is written as it stands. */
+export class Encoded {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
+/** Where a server stream goes. */
+export type Sink<T> = {
+  /** Aborted when the caller is gone, its deadline has passed, or the listener was stopped. */
+  readonly signal: AbortSignal;
+  /**
+   * Sends one message. Resolves when there is room for the next one; a producer waits for it.
+   *
+   * @throws CallEnded once the call is over, which ends a handler that does not catch it.
+   */
+  write(message: T | Encoded): Promise<void>;
+};
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** `undefined` from a client stream ends the call well but without a message. */
+export type Handler<M> = M extends { readonly requestStream: true }
+  ? (
+      requests: AsyncIterable<RequestOf<M>>,
+      caller: Caller,
+      signal: AbortSignal,
+    ) => MaybePromise<ResponseOf<M> | Encoded | undefined>
+  : M extends { readonly responseStream: true }
+    ? (request: RequestOf<M>, caller: Caller, sink: Sink<ResponseOf<M>>) => MaybePromise<void>
+    : (
+        request: RequestOf<M>,
+        caller: Caller,
+        signal: AbortSignal,
+      ) => MaybePromise<ResponseOf<M> | Encoded>;
+
+export type Handlers<S extends ServiceName> = {
+  readonly [K in keyof Services[S]]: Handler<Services[S][K]>;
+};
+
+type AnyHandler = (request: unknown, caller: Caller, third: unknown) => unknown;
+
+/** The types of a handler are checked by `implement`; from there on a call carries plain bytes. */
+const isHandler = (value: unknown): value is AnyHandler => typeof value === 'function';
+
+/** A service with its handlers, ready for any listener. */
+export type Implementation = {
+  readonly service: ServiceName;
+  readonly methods: readonly { readonly method: Method; readonly handler: AnyHandler }[];
+};
+
+/** Joins handlers to their rows of the table. A method without a handler answers Unimplemented. */
+export function implement<S extends ServiceName>(
+  service: S,
+  handlers: Partial<Handlers<S>>,
+): Implementation {
+  const rows: Readonly<Record<string, Method>> = SERVICES[service];
+  const methods = Object.entries(rows).flatMap(([name, method]) => {
+    const handler: unknown = Reflect.get(handlers, name);
+    return isHandler(handler) ? [{ method, handler: handler.bind(handlers) }] : [];
+  });
+  return { service, methods };
+}
+
+/**
+ * Answers a call elsewhere: the relay to the leader. It gets the raw messages, and the relayed call
+ * is authorised there.
+ */
+export type Relay = {
+  /** The answer's bytes, or `undefined` for none; server streams write to `sink` instead. */
+  readonly relay: (
+    method: Method,
+    requests: AsyncIterable<Uint8Array>,
+    context: {
+      readonly header: Header;
+      readonly address: string;
+      readonly signal: AbortSignal;
+      readonly write: (message: Uint8Array) => Promise<void>;
+    },
+  ) => Promise<Uint8Array | undefined>;
+};
+
+/** What gRPC knows of a call of any shape. */
+export type RawCall = {
+  readonly metadata: grpc.Metadata;
+  getPeer(): string;
+  getAuthContext(): { readonly sslPeerCertificate?: PeerCertificate };
+  on(event: 'cancelled', listener: () => void): unknown;
+};
+
+/** What a listener decides for every call. */
+export type Gate = {
+  /** Who calls, or an RpcError when they may not. */
+  readonly admit: (call: RawCall, method: Method) => Caller;
+  /** `undefined`: handle the call here. */
+  readonly route: (method: Method) => Relay | undefined;
+  readonly log: Log;
+};
+
+/** The call is over: the reason of its signal, and what a write after that throws. */
+export class CallEnded extends Error {
+  override readonly name = 'CallEnded';
+
+  constructor() {
+    super('the call has ended');
+  }
+}
+
+type ServiceError = { code: number; details: string; name: string; message: string };
+
+function failure(error: unknown, method: Method, log: Log): ServiceError {
+  const { code, text } = statusOf(error);
+  if (!(error instanceof RpcError) && code === Code.UNKNOWN) {
+    log.warn({ method: method.path, error }, 'a call failed with an unexpected error');
+  }
+  return { code, details: text, name: 'RpcError', message: text };
+}
+
+const toBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+const same = (bytes: Buffer): Buffer => bytes;
+
+function encode(method: Method, message: unknown): Buffer {
+  return toBuffer(message instanceof Encoded ? message.bytes : method.response.encode(message));
+}
+
+function decode(method: Method, bytes: Buffer): unknown {
+  try {
+    return method.request.decode(bytes);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new RpcError(Code.INTERNAL, `grpc: error unmarshalling request: ${error.message}`);
+  }
+}
+
+/** Aborts when the caller is gone or its deadline has passed. */
+function signalOf(call: RawCall): AbortSignal {
+  const controller = new AbortController();
+  call.on('cancelled', () => controller.abort(new CallEnded()));
+  return controller.signal;
+}
+
+/** Reads a call's request headers. */
+export const headerOf =
+  (call: RawCall): Header =>
+  (name) =>
+    call.metadata.get(name).map(String);
+
+const READY = Promise.resolve();
+
+/** Writes to a gRPC stream; waiting writers share one wait for room. */
+class CallSink implements Sink<unknown> {
+  readonly signal: AbortSignal;
+  readonly #call: grpc.ServerWritableStream<Buffer, Buffer>;
+  readonly #method: Method;
+  #room: Promise<void> | undefined;
+
+  constructor(
+    call: grpc.ServerWritableStream<Buffer, Buffer>,
+    method: Method,
+    signal: AbortSignal,
+  ) {
+    this.#call = call;
+    this.#method = method;
+    this.signal = signal;
+  }
+
+  write(message: unknown): Promise<void> {
+    if (this.signal.aborted) return Promise.reject(new CallEnded());
+    if (this.#call.write(encode(this.#method, message))) return READY;
+    this.#room ??= this.#untilRoom();
+    return this.#room;
+  }
+
+  #untilRoom(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onDrain = (): void => {
+        this.#room = undefined;
+        this.signal.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        this.#call.removeListener('drain', onDrain);
+        reject(new CallEnded());
+      };
+      this.#call.once('drain', onDrain);
+      this.signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+}
+
+async function* decoded(
+  method: Method,
+  requests: AsyncIterable<Buffer>,
+): AsyncGenerator<unknown, void> {
+  for await (const bytes of requests) yield decode(method, bytes);
+}
+
+async function* one(bytes: Buffer): AsyncGenerator<Buffer, void> {
+  yield bytes;
+}
+
+const noWrite = (): Promise<void> => Promise.reject(new Error('this call has no response stream'));
+
+type Bound = { readonly method: Method; readonly handler: AnyHandler; readonly gate: Gate };
+
+async function answerUnary(
+  { method, handler, gate }: Bound,
+  call: grpc.ServerUnaryCall<Buffer, Buffer>,
+): Promise<Buffer | undefined> {
+  const relay = gate.route(method);
+  const signal = signalOf(call);
+  if (relay !== undefined) {
+    const context = { header: headerOf(call), address: call.getPeer(), signal, write: noWrite };
+    const bytes = await relay.relay(method, one(call.request), context);
+    return bytes === undefined ? undefined : toBuffer(bytes);
+  }
+  const caller = gate.admit(call, method);
+  return encode(method, await handler(decode(method, call.request), caller, signal));
+}
+
+async function answerServerStream(
+  { method, handler, gate }: Bound,
+  call: grpc.ServerWritableStream<Buffer, Buffer>,
+  sink: CallSink,
+): Promise<void> {
+  const relay = gate.route(method);
+  if (relay !== undefined) {
+    const write = (bytes: Uint8Array): Promise<void> => sink.write(new Encoded(bytes));
+    const context = {
+      header: headerOf(call),
+      address: call.getPeer(),
+      signal: sink.signal,
+      write,
+    };
+    await relay.relay(method, one(call.request), context);
+    return;
+  }
+  const caller = gate.admit(call, method);
+  await handler(decode(method, call.request), caller, sink);
+}
+
+async function answerClientStream(
+  { method, handler, gate }: Bound,
+  call: grpc.ServerReadableStream<Buffer, Buffer>,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  const relay = gate.route(method);
+  const requests = call as AsyncIterable<Buffer>;
+  if (relay !== undefined) {
+    const context = { header: headerOf(call), address: call.getPeer(), signal, write: noWrite };
+    const bytes = await relay.relay(method, requests, context);
+    return bytes === undefined ? undefined : toBuffer(bytes);
+  }
+  const caller = gate.admit(call, method);
+  const response = await handler(decoded(method, requests), caller, signal);
+  return response === undefined ? undefined : encode(method, response);
+}
+
+/** Sends the one answer of a call; "none" is a good end without a message. */
+async function respondWith(
+  respond: grpc.sendUnaryData<Buffer>,
+  answer: Promise<Buffer | undefined>,
+  { method, gate }: Bound,
+): Promise<void> {
+  try {
+    const bytes = await answer;
+    if (bytes === undefined) respond({ code: GrpcStatus.OK, details: 'OK' });
+    else respond(null, bytes);
+  } catch (error) {
+    respond(failure(error, method, gate.log));
+  }
+}
+
+async function stream(
+  bound: Bound,
+  call: grpc.ServerWritableStream<Buffer, Buffer>,
+): Promise<void> {
+  const signal = signalOf(call);
+  try {
+    await answerServerStream(bound, call, new CallSink(call, bound.method, signal));
+    if (!signal.aborted) call.end();
+  } catch (error) {
+    if (signal.aborted) return;
+    call.emit('error', failure(error, bound.method, bound.gate.log));
+  }
+}
+
+const unary =
+  (bound: Bound): grpc.handleUnaryCall<Buffer, Buffer> =>
+  (call, respond) =>
+    void respondWith(respond, answerUnary(bound, call), bound);
+
+const clientStream =
+  (bound: Bound): grpc.handleClientStreamingCall<Buffer, Buffer> =>
+  (call, respond) =>
+    void respondWith(respond, answerClientStream(bound, call, signalOf(call)), bound);
+
+const serverStream =
+  (bound: Bound): grpc.handleServerStreamingCall<Buffer, Buffer> =>
+  (call) =>
+    void stream(bound, call);
+
+/** Registers every method of `implementation` with a gRPC server. */
+export function register(server: grpc.Server, implementation: Implementation, gate: Gate): void {
+  for (const { method, handler } of implementation.methods) {
+    const bound: Bound = { method, handler, gate };
+    if (method.requestStream) {
+      server.register(method.path, clientStream(bound), same, same, 'clientStream');
+    } else if (method.responseStream) {
+      server.register(method.path, serverStream(bound), same, same, 'serverStream');
+    } else {
+      server.register(method.path, unary(bound), same, same, 'unary');
+    }
+  }
+}
