@@ -37,7 +37,7 @@ import type { View } from '../store/view.ts';
 import { assignmentsMessage } from './assignment-message.ts';
 import { NodeAssignments } from './core/assignments.ts';
 import { DISPATCHER, Registry } from './core/registry.ts';
-import { Mark } from './mark.ts';
+import { Mark } from '../kit/mark.ts';
 import { NODE_MESSAGE, NodeStates } from './node-states.ts';
 import { sessionMessage } from './session-message.ts';
 import { StatusWriter } from './status-writer.ts';

@@ -5,7 +5,7 @@
 import { TaskState } from '../../shared/wire/gen/types.ts';
 import type { Commit, TaskChange } from '../store/transaction.ts';
 import { mustSend, NodeAssignments } from './core/assignments.ts';
-import { Mark } from './mark.ts';
+import { Mark } from '../kit/mark.ts';
 
 /** One stream to a node: `mark` wakes its loop, or ends it. */
 export type Stream = { readonly nodeId: string; readonly sessionId: string; readonly mark: Mark };
