@@ -90,6 +90,8 @@ export class Seat<Out, In> {
       const timer = setTimeout(() => {
         this.#options.log.warn({ thread: this.#name(), deadlineMs }, 'thread did not end in time');
         void tenancy.thread.terminate();
+        // Nor may the owner's handler hold up the stop.
+        tenancy.lane.drop();
       }, deadlineMs);
       await tenancy.over;
       clearTimeout(timer);
@@ -142,7 +144,12 @@ export class Seat<Out, In> {
     const over = this.#untilOver(lane, listening.drained, { pool, task, exited });
     const tenancy = { place, lane, thread, opened: listening.opened, over };
     this.#tenancy = tenancy;
-    this.#options.onStart(lane, place);
+    try {
+      this.#options.onStart(lane, place);
+    } catch (error) {
+      void thread.terminate();
+      throw error;
+    }
     return tenancy;
   }
 
@@ -160,13 +167,16 @@ export class Seat<Out, In> {
         return { reason: error.message, cause: error };
       },
     );
-    const ending = await Promise.race([spawned.task, spawned.exited, garbage]);
-    await Promise.all([spawned.pool.destroy(), spawned.exited]);
-    lane.peerDied();
-    if (ending.cause instanceof LaneError) lane.drop();
-    else await drained;
-    lane.drop();
-    return ending;
+    try {
+      const ending = await Promise.race([spawned.task, spawned.exited, garbage]);
+      await endThread(spawned);
+      lane.peerDied();
+      if (!(ending.cause instanceof LaneError)) await drained;
+      return ending;
+    } finally {
+      await endThread(spawned);
+      lane.drop();
+    }
   }
 
   async #backOff(): Promise<void> {
@@ -190,6 +200,11 @@ type Spawned = {
   /** Resolves when the thread has exited, for whatever reason. */
   readonly exited: Promise<Ending>;
 };
+
+/** Ends the thread if it still lives; resolves when it is gone. */
+async function endThread(spawned: Pick<Spawned, 'pool' | 'exited'>): Promise<void> {
+  await Promise.all([spawned.pool.destroy(), spawned.exited]);
+}
 
 function spawn<Out, In>(options: EngineOptions<Out, In>, start: ThreadStart<unknown>): Spawned {
   const pool = new Piscina({

@@ -11,7 +11,8 @@
  * - `send` encodes the message at once and never blocks the main thread; what one turn sends goes
  *   out in as few frames as possible at the end of the turn. Messages arrive once and in order.
  * - Nothing is dropped, so a producer must hold back: stop taking input while `full` is true and
- *   `await ready()`. In a blocking thread `send` itself waits for room.
+ *   `await ready()`; one that goes on regardless is refused with an OVERRUN error in the end. In a
+ *   blocking thread `send` itself waits for room.
  * - Never await `ready()` of a lane inside the main side's message handler of the same lane: the
  *   main side always takes, which is what makes a cycle of two full rings impossible.
  * - `send` returns false once the lane is gone (its thread died). Do not retry: the successor's
@@ -23,6 +24,7 @@ import assert from 'node:assert/strict';
 import { WANT } from './bell.ts';
 import { Decoder } from './codec.ts';
 import { FrameReader } from './frames.ts';
+import { LaneError } from './lane-error.ts';
 import { EndControl, ringTowards, type LaneEnd, type LaneMemory } from './lane-memory.ts';
 import { Outbox, TAG_RESTARTED, type OutboxCounters } from './outbox.ts';
 import { RingReader } from './ring.ts';
@@ -61,6 +63,9 @@ export type LaneStats = {
   readonly wakeUps: number;
   readonly peerWakeUps: number;
 };
+
+/** What a producer may send between two looks at `full`, as a multiple of `waitingBytesMax`. */
+const OVERRUN_FACTOR = 64;
 
 /** One `take` stops after this many messages or bytes, so that a turn stays short. */
 const TAKE_RECORDS = 512;
@@ -133,6 +138,12 @@ export class Lane<Out, In> implements Sender<Out> {
    */
   send(message: Out): boolean {
     if (this.#ending || this.#dropped) return false;
+    if (this.#outbox.waitingBytes > OVERRUN_FACTOR * this.#waitingBytesMax) {
+      throw new LaneError(
+        'OVERRUN',
+        `a producer ignored a full lane: ${this.#outbox.waitingBytes} bytes are waiting`,
+      );
+    }
     this.#outbox.put(message);
     if (this.#blocking) {
       if (this.full) this.flushBlocking();

@@ -156,7 +156,8 @@ export class Outbox {
       if (stoppedAt > 0) this.#options.published();
       this.#firstOffset = stoppedAt;
     }
-    this.#queue.push({ bytes: bytes.slice(), tag });
+    // Not `slice`: of a Buffer that would be a view of memory about to be reused.
+    this.#queue.push({ bytes: new Uint8Array(bytes), tag });
     this.#queueBytes += bytes.length;
   }
 
