@@ -13,7 +13,7 @@ test('many sets are one wake-up', async () => {
   const next = mark.next(never).then(() => {
     woken = true;
   });
-  await new Promise(setImmediate);
+  await new Promise((resolve) => void setImmediate(resolve));
   assert.equal(woken, false);
   mark.set();
   await next;

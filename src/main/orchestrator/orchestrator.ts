@@ -1,0 +1,261 @@
+/**
+ * The orchestrator of the leader: keeps each replicated and global service at what its spec says.
+ *
+ * Commits only mark what to look at. Ended tasks are replaced as their restart policy says, services
+ * are reconciled, and replacements start when their delay is over and the task before them is gone.
+ */
+import { durationMs } from '../../shared/model/time.ts';
+import type { Node, Service } from '../../shared/wire/gen/objects.ts';
+import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
+import {
+  NodeStatusState,
+  TaskState,
+  UpdateStatusUpdateState,
+} from '../../shared/wire/gen/types.ts';
+import type { Work } from '../kit/bites.ts';
+import type { Change, Commit, TaskChange, Transaction } from '../store/transaction.ts';
+import type { TaskRow, View } from '../store/view.ts';
+import { bySlot } from './core/replicated.ts';
+import { RESTART, restartDelayMs } from './core/restart.ts';
+import { isInvalidNode, isWanted, lastHeardMs } from './core/task-template.ts';
+import { isOrchestrated, Reconciler, type ReconcilerOptions } from './reconciler.ts';
+
+/** Tasks looked at between two looks at the clock. */
+const TASKS_PER_STEP = 50;
+
+/** Whether a node's change can move tasks or make room for global ones. */
+function concernsTasks(old: Node, node: Node): boolean {
+  return (
+    old.status.state !== node.status.state ||
+    old.spec !== node.spec ||
+    old.role !== node.role ||
+    old.description !== node.description
+  );
+}
+
+export class Orchestrator {
+  readonly #options: ReconcilerOptions;
+  readonly #reconciler: Reconciler;
+  readonly #ended = new Set<string>();
+  #unwatch: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAtMs = Infinity;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#reconciler = new Reconciler(options);
+    this.#reconciler.onDelayed = () => this.#startDelayed();
+  }
+
+  /** Begins to lead: takes up what an earlier leader left, and looks at everything once. */
+  start(): void {
+    const { store } = this.#options;
+    this.#unwatch = store.watch((commit) => this.#commit(commit));
+    store.head((view) => {
+      for (const service of view.services.all()) {
+        if (!isOrchestrated(service)) continue;
+        this.#takeUp(view, service);
+        this.#reconciler.mark(service.id);
+      }
+    });
+    this.#reconciler.bites.add(this.#forgetStrays());
+    this.#startDelayed();
+  }
+
+  stop(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+    clearTimeout(this.#timer);
+    this.#reconciler.stop();
+  }
+
+  /** Rebuilds the restart history and delayed starts of one service from its tasks. */
+  #takeUp(view: View, service: Service): void {
+    const nowMs = this.#options.env.nowMs();
+    const { history, delayed } = this.#reconciler;
+    const rows = view.tasks.byService(service.id);
+    const groups = service.spec.mode?.case === 'global' ? byNode(rows) : bySlot(rows).values();
+    for (const group of groups) history.rebuild(group);
+    for (const row of rows) {
+      if (row.desiredState === TaskState.READY && row.state <= TaskState.COMPLETE) {
+        const delayMs = durationMs(row.shared().spec.restart?.delay, RESTART.delayMs);
+        const startAtMs = Math.min(nowMs + delayMs, lastHeardMs(row) + delayMs);
+        delayed.add({ taskId: row.id, oldTaskId: '', serviceId: service.id, startAtMs });
+      }
+      if (isWanted(row) && this.#mustReplace(view, row)) this.#ended.add(row.id);
+    }
+    if (this.#ended.size > 0) this.#reconciler.bites.add(this.#replaceEnded());
+  }
+
+  /** Deletes tasks whose service was removed while nobody led. */
+  *#forgetStrays(): Work {
+    const { store } = this.#options;
+    const strays = store.head((view) =>
+      [...view.tasks.all()]
+        .filter((row) => row.serviceId !== '' && view.services.get(row.serviceId) === undefined)
+        .filter((row) => row.desiredState < TaskState.REMOVE)
+        .map((row) => row.id),
+    );
+    for (let from = 0; from < strays.length; from += TASKS_PER_STEP) {
+      const part = strays.slice(from, from + TASKS_PER_STEP);
+      this.#write((tx) => {
+        for (const id of part) {
+          if (tx.tasks.get(id) !== undefined)
+            tx.tasks.patch(id, { desiredState: TaskState.REMOVE });
+        }
+      });
+      yield;
+    }
+  }
+
+  #write(fn: (tx: Transaction) => void): void {
+    const { store, log } = this.#options;
+    store.update(fn).catch((error: unknown) => log.warn({ error }, 'a restart was not written'));
+  }
+
+  #commit(commit: Commit): void {
+    for (const change of commit.changes) this.#change(change);
+    if (this.#ended.size > 0) this.#reconciler.bites.add(this.#replaceEnded());
+  }
+
+  #change(change: Change): void {
+    if (change.kind === 'task') this.#taskChange(change);
+    if (change.kind === 'service') {
+      if (change.action === 'remove') this.#reconciler.removed(change.object.id);
+      else if (change.action === 'create' || change.old.spec !== change.object.spec) {
+        this.#reconciler.mark(change.object.id);
+      } else if (change.old.updateStatus !== change.object.updateStatus) {
+        this.#reconciler.mark(change.object.id);
+      }
+    }
+    if (change.kind === 'node') {
+      if (change.action === 'update' && !concernsTasks(change.old, change.object)) return;
+      this.#nodeChange(change.object, change.action === 'remove');
+    }
+  }
+
+  #taskChange(change: TaskChange): void {
+    const row = change.object;
+    if (row.serviceId === '') return;
+    if (change.action === 'remove') {
+      this.#reconciler.delayed.cancel(row.id);
+      if (isWanted(row)) this.#reconciler.mark(row.serviceId);
+      return;
+    }
+    if (change.action === 'create') return;
+    const { old } = change;
+    if (row.state > TaskState.RUNNING && old.state <= TaskState.RUNNING) {
+      if (this.#reconciler.delayed.size > 0) this.#startDelayed();
+      if (!isWanted(row)) return;
+      this.#ended.add(row.id);
+      this.#reconciler.failed(row, old.state === TaskState.RUNNING ? lastHeardMs(old) : undefined);
+    } else if (row.state === TaskState.RUNNING && old.state < TaskState.RUNNING) {
+      if (this.#updating(row.serviceId)) this.#reconciler.mark(row.serviceId);
+    }
+  }
+
+  #updating(serviceId: string): boolean {
+    const { UPDATING, ROLLBACK_STARTED } = UpdateStatusUpdateState;
+    const service = this.#options.store.head((view) => view.services.get(serviceId));
+    const state = service?.updateStatus?.state;
+    return state === UPDATING || state === ROLLBACK_STARTED;
+  }
+
+  #nodeChange(node: Node, removed: boolean): void {
+    this.#options.store.head((view) => {
+      for (const service of view.services.all()) {
+        if (service.spec.mode?.case === 'global') this.#reconciler.mark(service.id);
+      }
+      if (!removed && !isInvalidNode(node)) return;
+      for (const row of view.tasks.byNode(node.id)) {
+        if (row.serviceId !== '' && isWanted(row)) this.#ended.add(row.id);
+      }
+    });
+    if (this.#reconciler.delayed.size > 0) this.#startDelayed();
+  }
+
+  #mustReplace(view: View, row: TaskRow): boolean {
+    if (row.state > TaskState.RUNNING) return true;
+    return row.nodeId !== '' && isInvalidNode(view.nodes.get(row.nodeId));
+  }
+
+  *#replaceEnded(): Work {
+    const ids = [...this.#ended];
+    this.#ended.clear();
+    for (let from = 0; from < ids.length; from += TASKS_PER_STEP) {
+      const part = ids.slice(from, from + TASKS_PER_STEP);
+      this.#write((tx) => part.forEach((id) => this.#restart(tx, id)));
+      yield;
+    }
+    if (this.#reconciler.delayed.size > 0) this.#startDelayed();
+  }
+
+  /** Gives up one task and, if its policy allows, puts another in its place. */
+  #restart(tx: Transaction, taskId: string): void {
+    const row = tx.tasks.get(taskId);
+    if (row === undefined || !isWanted(row) || !this.#mustReplace(tx, row)) return;
+    const service = tx.services.get(row.serviceId);
+    const { delayed, history } = this.#reconciler;
+    const waiting = delayed.has(taskId);
+    delayed.cancel(taskId);
+    tx.tasks.patch(taskId, { desiredState: TaskState.SHUTDOWN });
+    if (service === undefined || !isOrchestrated(service)) return;
+    const node = tx.nodes.get(row.nodeId);
+    const global = service.spec.mode?.case === 'global';
+    const { ACTIVE, DRAIN } = NodeSpecAvailability;
+    if (global && (isInvalidNode(node) || node?.spec.availability !== ACTIVE)) return;
+    if (row.state > TaskState.RUNNING && !history.allows(row)) {
+      this.#reconciler.mark(service.id);
+      return;
+    }
+    const nowMs = this.#options.env.nowMs();
+    history.note(row, nowMs);
+    const creation = { slot: row.slot, nodeId: global ? row.nodeId : '' };
+    const [newId = ''] = this.#reconciler.create(tx, service, [creation], TaskState.READY);
+    const drained = node?.spec.availability === DRAIN;
+    const startAtMs = nowMs + (waiting ? 0 : restartDelayMs(row, drained));
+    delayed.add({ taskId: newId, oldTaskId: row.id, serviceId: service.id, startAtMs });
+  }
+
+  /** Starts the replacements whose time has come, and sets the timer for the next. */
+  #startDelayed(): void {
+    const { store, env } = this.#options;
+    const { delayed } = this.#reconciler;
+    const nowMs = env.nowMs();
+    const due = store.head((view) => delayed.due(nowMs, (oldId) => this.#isStopped(view, oldId)));
+    if (due.length > 0) {
+      this.#write((tx) => {
+        for (const { taskId } of due) {
+          const row = tx.tasks.get(taskId);
+          if (row === undefined || row.desiredState !== TaskState.READY) continue;
+          tx.tasks.patch(taskId, { desiredState: TaskState.RUNNING });
+        }
+      });
+    }
+    this.#setTimer(delayed.nextMs(nowMs), nowMs);
+  }
+
+  #setTimer(atMs: number | undefined, nowMs: number): void {
+    if (atMs === undefined || (this.#timer !== undefined && this.#timerAtMs <= atMs)) return;
+    clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#startDelayed();
+      },
+      Math.max(0, atMs - nowMs),
+    );
+  }
+
+  #isStopped(view: View, taskId: string): boolean {
+    const row = view.tasks.get(taskId);
+    if (row === undefined || row.state > TaskState.RUNNING || row.nodeId === '') return true;
+    const node = view.nodes.get(row.nodeId);
+    return node === undefined || node.status.state === NodeStatusState.DOWN;
+  }
+}
+
+function byNode(rows: readonly TaskRow[]): Iterable<TaskRow[]> {
+  return Map.groupBy(rows, (row) => row.nodeId).values();
+}
