@@ -207,7 +207,7 @@ function serverStream(client: grpc.Client, method: Method) {
 
 /** gRPC's own complaint about a good end without a message, which SwarmKit's PublishLogs uses. */
 const isEmptyAnswer = (error: grpc.ServiceError): boolean =>
-  error.code === grpc.status.UNIMPLEMENTED && error.details === 'Not enough responses received';
+  error.code === grpc.status.UNIMPLEMENTED && error.details === 'No message received';
 
 class GrpcUpload implements Upload<unknown, unknown> {
   readonly #method: Method;
