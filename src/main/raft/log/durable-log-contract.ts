@@ -1,0 +1,111 @@
+/** What every durable log must do; run on each implementation. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Entry, HardState, SnapshotMetadata } from '../../../shared/wire/gen/raftpb.ts';
+import type { Persist } from '../core/ready.ts';
+import type { DurableLog, SnapshotMeta } from './durable-log.ts';
+
+/** A place that survives a restart. */
+export type LogPlace = AsyncDisposable & { open(): Promise<DurableLog> };
+
+const entry = (index: number, term = 1, text = `e${index}`): Entry =>
+  Entry.create({ index, term, data: Buffer.from(text) });
+
+const persist = (entries: readonly Entry[], hardState: HardState | null = null): Persist => ({
+  hardState,
+  snapshot: null,
+  entries,
+  mustSync: true,
+});
+
+const texts = (entries: readonly Entry[] | null): string[] =>
+  (entries ?? []).map((e) => `${e.index}/${e.term} ${Buffer.from(e.data ?? []).toString()}`);
+
+async function* pieces(...list: string[]): AsyncIterable<Uint8Array> {
+  for (const text of list) yield Buffer.from(text);
+}
+
+const meta = (index: number, term = 1): SnapshotMeta => ({
+  index,
+  term,
+  confState: { ...SnapshotMetadata.create().confState, voters: [0xfedc_ba98_7654_3210n] },
+  members: [],
+  removed: [7n],
+});
+
+export function durableLogContract(name: string, makePlace: () => Promise<LogPlace>): void {
+  const check = (title: string, run: (place: LogPlace) => Promise<void>): void => {
+    test(`${title} (${name})`, async () => {
+      await using place = await makePlace();
+      await run(place);
+    });
+  };
+
+  check('[LOG1] what was saved is there after a restart', async (place) => {
+    const hardState = HardState.create({ term: 3, vote: 5n, commit: 2 });
+    {
+      await using log = await place.open();
+      assert.equal(log.lastIndex(), 0);
+      await log.save(persist([entry(1), entry(2), entry(3, 3)], hardState));
+    }
+    await using log = await place.open();
+    assert.deepEqual(log.initialState().hardState, hardState);
+    assert.deepEqual(texts(log.entries(1, 4, Infinity)), ['1/1 e1', '2/1 e2', '3/3 e3']);
+    assert.deepEqual([log.term(0), log.term(2), log.term(3), log.term(4)], [0, 1, 3, null]);
+  });
+
+  check('[LOG2] entries replace everything from the first one on', async (place) => {
+    {
+      await using log = await place.open();
+      await log.save(persist([entry(1), entry(2), entry(3), entry(4)]));
+      await log.save(persist([entry(2, 2, 'new')]));
+      assert.equal(log.lastIndex(), 2);
+    }
+    await using log = await place.open();
+    assert.deepEqual(texts(log.entries(1, 3, Infinity)), ['1/1 e1', '2/2 new']);
+    await log.save(persist([entry(3, 2)]));
+    assert.equal(log.lastIndex(), 3);
+  });
+
+  check('[LOG3] reads are cut by size, but give at least one entry', async (place) => {
+    await using log = await place.open();
+    await log.save(persist([entry(1), entry(2), entry(3)]));
+    assert.equal(log.entries(1, 4, 0)?.length, 1);
+    assert.equal(log.entries(1, 4, 25)?.length, 2);
+    assert.equal(log.entries(1, 4, 1000)?.length, 3);
+  });
+
+  check(
+    '[LOG4] a snapshot is kept with its members, and replaces the one before',
+    async (place) => {
+      {
+        await using log = await place.open();
+        await log.save(persist([entry(1), entry(2), entry(3)]));
+        await log.saveSnapshot(meta(2), pieces('old'));
+        await log.saveSnapshot(meta(3), pieces('a', 'b', 'c'));
+      }
+      await using log = await place.open();
+      const snapshot = log.readSnapshot();
+      assert.deepEqual(snapshot?.meta, meta(3));
+      assert.equal(Buffer.concat([...(snapshot?.chunks ?? [])]).toString(), 'abc');
+      assert.deepEqual(log.initialState().confState, meta(3).confState);
+    },
+  );
+
+  check('[LOG5] compaction forgets entries but not the term before the first', async (place) => {
+    {
+      await using log = await place.open();
+      await log.save(persist([entry(1), entry(2, 2), entry(3, 2)]));
+      await log.saveSnapshot(meta(3, 2), pieces('x'));
+      await log.compact(2);
+      assert.equal(log.firstIndex(), 3);
+    }
+    await using log = await place.open();
+    assert.deepEqual([log.firstIndex(), log.lastIndex()], [3, 3]);
+    assert.deepEqual([log.term(1), log.term(2), log.term(3)], [null, 2, 2]);
+    assert.equal(log.entries(2, 3, Infinity), null);
+    assert.deepEqual(texts(log.entries(3, 4, Infinity)), ['3/2 e3']);
+    await log.save(persist([entry(4, 2)]));
+    assert.equal(log.lastIndex(), 4);
+  });
+}

@@ -1,0 +1,36 @@
+/**
+ * What a manager keeps on its disk: the raft log, the hard state and the newest snapshot.
+ *
+ * It is the core's `LogStorage`, which reads, and the driver's way to write. A write has happened
+ * when its promise resolves: then it survives kill -9 and a power cut.
+ */
+import type { RaftMember } from '../../../shared/wire/gen/raft.ts';
+import type { ConfState } from '../../../shared/wire/gen/raftpb.ts';
+import type { LogStorage } from '../core/storage.ts';
+import type { Persist } from '../core/ready.ts';
+
+/** What a snapshot stands for; its content is the store's. */
+export type SnapshotMeta = {
+  /** The last log entry it covers. */
+  readonly index: number;
+  readonly term: number;
+  readonly confState: ConfState;
+  readonly members: readonly RaftMember[];
+  /** Members that were removed and may never come back. */
+  readonly removed: readonly bigint[];
+};
+
+export interface DurableLog extends LogStorage, AsyncDisposable {
+  /** Stores what a Ready asks for, all or nothing. One at a time. */
+  save(persist: Persist): Promise<void>;
+  /** Stores a snapshot of entries already in the log, piece by piece; the one before it goes. */
+  saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** The newest snapshot. */
+  readSnapshot():
+    | { readonly meta: SnapshotMeta; readonly chunks: Iterable<Uint8Array> }
+    | undefined;
+  /** Forgets entries up to `index`, which a snapshot must cover. */
+  compact(index: number): Promise<void>;
+  /** Bytes on disk. */
+  sizeBytes(): number;
+}
