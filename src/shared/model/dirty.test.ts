@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Node, Service, Task } from '../wire/gen/objects.ts';
-import { TaskSpec } from '../wire/gen/specs.ts';
+import type { TaskSpec } from '../wire/gen/specs.ts';
 import { NodeRole, TaskState } from '../wire/gen/types.ts';
 import type { Init } from '../wire/runtime.ts';
 import { isDirty, type ComparedTask } from './dirty.ts';

@@ -8,6 +8,7 @@
 import type { Config, Secret, Task } from '../wire/gen/objects.ts';
 import type { ContainerSpec } from '../wire/gen/specs.ts';
 import type { Driver, Mount, Platform } from '../wire/gen/types.ts';
+import { taskName } from './names.ts';
 import {
   expandTemplate,
   TemplateError,
@@ -43,7 +44,7 @@ export function templateContext(task: Task, node: TemplateNode): TemplateRecord 
     }),
     Task: record('.Task', {
       ID: task.id,
-      Name: task.annotations.name || `${service.name}.${slot}.${task.id}`,
+      Name: taskName(task),
       Slot: slot,
     }),
   });
