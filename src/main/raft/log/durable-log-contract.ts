@@ -1,6 +1,7 @@
 /** What every durable log must do; run on each implementation. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RaftMember } from '../../../shared/wire/gen/raft.ts';
 import { Entry, HardState, SnapshotMetadata } from '../../../shared/wire/gen/raftpb.ts';
 import type { Persist } from '../core/ready.ts';
 import type { DurableLog, SnapshotMeta } from './durable-log.ts';
@@ -107,5 +108,16 @@ export function durableLogContract(name: string, makePlace: () => Promise<LogPla
     assert.deepEqual(texts(log.entries(3, 4, Infinity)), ['3/2 e3']);
     await log.save(persist([entry(4, 2)]));
     assert.equal(log.lastIndex(), 4);
+  });
+
+  check('[LOG7] a log knows whose it is', async (place) => {
+    const member = RaftMember.create({ raftId: 1n << 63n, nodeId: 'n1', addr: '10.0.0.1:2377' });
+    {
+      await using log = await place.open();
+      assert.equal(log.member(), undefined);
+      await log.saveMember(member);
+    }
+    await using log = await place.open();
+    assert.deepEqual(log.member(), member);
   });
 }

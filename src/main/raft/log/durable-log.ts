@@ -21,6 +21,9 @@ export type SnapshotMeta = {
 };
 
 export interface DurableLog extends LogStorage, AsyncDisposable {
+  /** Who this manager is in the group; undefined in a fresh log. */
+  member(): RaftMember | undefined;
+  saveMember(member: RaftMember): Promise<void>;
   /** Stores what a Ready asks for, all or nothing. One at a time. */
   save(persist: Persist): Promise<void>;
   /** Stores a snapshot of entries already in the log, piece by piece; the one before it goes. */

@@ -9,6 +9,7 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
+import { RaftMember } from '../../../shared/wire/gen/raft.ts';
 import { ClusterSnapshot } from '../../../shared/wire/gen/snapshot.ts';
 import { Entry, HardState, Snapshot, SnapshotMetadata } from '../../../shared/wire/gen/raftpb.ts';
 import { limitBytes } from '../core/entry-size.ts';
@@ -22,7 +23,12 @@ const CACHE_BYTES_MAX = 32 * 1024 * 1024;
 /** Snapshot pieces written by one transaction. */
 const PIECES_PER_WRITE = 16;
 
-const KEY = { hardState: 'hard-state', snapshot: 'snapshot', compacted: 'compacted' } as const;
+const KEY = {
+  hardState: 'hard-state',
+  snapshot: 'snapshot',
+  compacted: 'compacted',
+  member: 'member',
+} as const;
 
 type Mark = { readonly index: number; readonly term: number };
 
@@ -171,6 +177,15 @@ export class LmdbLog implements DurableLog {
     if (this.#snapshot === undefined) return Snapshot.create();
     const { index, term, confState } = this.#snapshot;
     return { data: undefined, metadata: { index, term, confState } };
+  }
+
+  member(): RaftMember | undefined {
+    const stored = this.#get(KEY.member);
+    return stored === undefined ? undefined : RaftMember.decode(stored);
+  }
+
+  async saveMember(member: RaftMember): Promise<void> {
+    await this.#put(KEY.member, RaftMember.encode(member));
   }
 
   async save(persist: Persist): Promise<void> {

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { RaftMember } from '../../shared/wire/gen/raft.ts';
+import { silentLog } from '../log.ts';
+import { foundCluster, RaftDriver, type StateMachine } from './driver.ts';
+import { LmdbLog } from './log/lmdb-log.ts';
+
+const MEMBER = RaftMember.create({ raftId: 0x7654_3210_fedc_ba98n, nodeId: 'n1', addr: 'h:1' });
+const KEY = new Uint8Array(32).fill(7);
+
+/** Keeps the texts it was given, in order. */
+class Texts implements StateMachine {
+  texts: string[] = [];
+  aborts = 0;
+  #heard: (() => void) | undefined;
+
+  committed(_index: number, bytes: Uint8Array | undefined): void {
+    if (bytes !== undefined) this.texts.push(Buffer.from(bytes).toString());
+    this.#heard?.();
+  }
+
+  abort(): void {
+    this.aborts += 1;
+  }
+
+  async *snapshot(): AsyncIterable<Uint8Array> {
+    yield* this.texts.map((text) => Buffer.from(`${text}\n`));
+  }
+
+  restore(_index: number, chunks: Iterable<Uint8Array>): void {
+    this.texts = Buffer.concat([...chunks])
+      .toString()
+      .trimEnd()
+      .split('\n');
+  }
+
+  async until(count: number): Promise<void> {
+    while (this.texts.length < count) {
+      await new Promise<void>((resolve) => {
+        this.#heard = resolve;
+      });
+    }
+  }
+}
+
+type Running = { driver: RaftDriver; machine: Texts; log: LmdbLog } & AsyncDisposable;
+
+async function start(directory: string, interval = 0): Promise<Running> {
+  const log = new LmdbLog(directory, KEY);
+  if (log.member() === undefined) await foundCluster(log, MEMBER);
+  const machine = new Texts();
+  let leads: () => void = () => undefined;
+  const leading = new Promise<void>((resolve) => {
+    leads = resolve;
+  });
+  const driver = new RaftDriver({
+    log,
+    machine,
+    member: log.member() ?? MEMBER,
+    randBelow: () => 0,
+    logger: silentLog,
+    snapshotEvery: () => ({ interval, keep: 5 }),
+    send: (messages) => assert.deepEqual(messages, []),
+    onLeadership: (now) => now && leads(),
+    onFatal: (error) => assert.fail(String(error)),
+  });
+  await driver.start();
+  await leading;
+  const dispose = async (): Promise<void> => {
+    await driver.stop();
+    await log[Symbol.asyncDispose]();
+  };
+  return { driver, machine, log, [Symbol.asyncDispose]: dispose };
+}
+
+async function inDirectory(run: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'skein-driver-'));
+  try {
+    await run(directory);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+const propose = (driver: RaftDriver, text: string): number =>
+  driver.propose(Buffer.from(text)).index;
+
+test('a sole member leads at once, commits in order, and finds everything again', async () => {
+  await inDirectory(async (directory) => {
+    {
+      await using running = await start(directory);
+      const { driver, machine } = running;
+      assert.deepEqual(driver.members(), [MEMBER]);
+      const first = propose(driver, 'a');
+      assert.equal(propose(driver, 'b'), first + 1);
+      assert.equal(driver.lastIndex, first + 1);
+      await machine.until(2);
+      assert.deepEqual(machine.texts, ['a', 'b']);
+    }
+    await using again = await start(directory);
+    assert.deepEqual(again.machine.texts, ['a', 'b']);
+    propose(again.driver, 'c');
+    await again.machine.until(3);
+    assert.deepEqual(again.machine.texts, ['a', 'b', 'c']);
+  });
+});
+
+test('snapshots are made on the way, the log before them goes, and a restart begins there', async () => {
+  await inDirectory(async (directory) => {
+    const texts = Array.from({ length: 100 }, (_, i) => `t${i}`);
+    {
+      await using running = await start(directory, 20);
+      for (const [i, text] of texts.entries()) {
+        propose(running.driver, text);
+        await running.machine.until(i + 1);
+      }
+      await running.driver.stop();
+      assert.ok(running.log.firstIndex() > 50, `log begins at ${running.log.firstIndex()}`);
+    }
+    await using again = await start(directory);
+    assert.deepEqual(again.machine.texts, texts);
+    assert.deepEqual(again.driver.members(), [MEMBER]);
+  });
+});
+
+test('after stop a proposal is refused and what was in flight is given up', async () => {
+  await inDirectory(async (directory) => {
+    await using running = await start(directory);
+    await running.driver.stop();
+    assert.equal(running.machine.aborts, 1);
+    assert.throws(() => propose(running.driver, 'x'), /node lost leader status/);
+  });
+});

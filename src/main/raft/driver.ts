@@ -1,0 +1,311 @@
+/**
+ * The loop that obeys the raft core: it carries each Ready to disk, peers and store in the order that
+ * the core asks for, and brings ticks, messages and proposals in.
+ *
+ * While one Ready is on its way to the disk, proposals gather for the next: that is the group commit.
+ * Messages that promise what is being stored leave only when the disk has it, by construction: they
+ * come out of the Ready in a list of their own.
+ */
+import assert from 'node:assert/strict';
+import type { RaftMember } from '../../shared/wire/gen/raft.ts';
+import { RaftMember as RaftMemberCodec } from '../../shared/wire/gen/raft.ts';
+import {
+  ConfChange,
+  ConfChangeType,
+  Entry,
+  EntryType,
+  HardState,
+  type Message,
+} from '../../shared/wire/gen/raftpb.ts';
+import type { Log as Logger } from '../log.ts';
+import type { Log, LogFollower } from '../store/proposals.ts';
+import { StoreError } from '../store/transaction.ts';
+import type { RaftSettings } from './core/config.ts';
+import { RawNode } from './core/raw-node.ts';
+import type { Ready } from './core/ready.ts';
+import type { DurableLog } from './log/durable-log.ts';
+
+/** Values of the cluster's raft configuration (behaviour rule 3.1). */
+export const RAFT = {
+  tickMs: 1000,
+  snapshotInterval: 10_000,
+  entriesForSlowFollowers: 500,
+  /** Encoded bytes applied in one turn, about. */
+  applyBytesMax: 2 * 1024 * 1024,
+} as const;
+
+/** What the log drives. */
+export interface StateMachine extends LogFollower {
+  /** The state now, in pieces; later changes do not show in it. */
+  snapshot(): AsyncIterable<Uint8Array>;
+  /** Replaces the state. */
+  restore(index: number, chunks: Iterable<Uint8Array>): Promise<void> | void;
+}
+
+export type DriverOptions = {
+  readonly log: DurableLog;
+  readonly machine: StateMachine;
+  readonly member: RaftMember;
+  readonly randBelow: (limit: number) => number;
+  readonly logger: Logger;
+  readonly tickMs?: number;
+  readonly settings?: Partial<Pick<RaftSettings, 'electionTicks' | 'heartbeatTicks' | 'preVote'>>;
+  /** Read on each look: the cluster's configuration may change. */
+  readonly snapshotEvery: () => { readonly interval: number; readonly keep: number };
+  /** Takes messages to peers. */
+  readonly send: (messages: readonly Message[]) => void;
+  /** Leadership was gained (all of the log is applied) or lost. */
+  readonly onLeadership: (leading: boolean) => void;
+  /** The disk failed: nothing can be promised any more, and the process must end. */
+  readonly onFatal: (error: unknown) => void;
+};
+
+/** The first entry of a new cluster: its founder (wire notes, raft). */
+export async function foundCluster(log: DurableLog, member: RaftMember): Promise<void> {
+  const change = ConfChange.create({
+    type: ConfChangeType.ConfChangeAddNode,
+    nodeId: member.raftId,
+    context: RaftMemberCodec.encode(member),
+  });
+  const data = ConfChange.encode(change);
+  const entry = Entry.create({ type: EntryType.EntryConfChange, term: 1, index: 1, data });
+  const hardState = HardState.create({ term: 1, commit: 1 });
+  await log.saveMember(member);
+  await log.save({ hardState, snapshot: null, entries: [entry], mustSync: true });
+}
+
+export class RaftDriver implements Log {
+  readonly #options: DriverOptions;
+  readonly #members = new Map<bigint, RaftMember>();
+  readonly #removed = new Set<bigint>();
+  #node: RawNode | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  #pumping: Promise<void> | undefined;
+  #scheduled: NodeJS.Immediate | undefined;
+  #stopped = false;
+  #role: 'follower' | 'elected' | 'leading' = 'follower';
+  /** The index that must be applied before an elected node leads. */
+  #leadsFrom = 0;
+  #lastIndex = 0;
+  #applied = 0;
+  /** A hard state whose only news is the commit mark. */
+  #heldHardState: HardState | null = null;
+  #snapshotIndex = 0;
+  #snapshotting: Promise<void> | undefined;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+  }
+
+  /** Restores the store from the snapshot, then begins to take part. Resolves when the log is replayed. */
+  async start(): Promise<void> {
+    const { log, machine, member, randBelow, settings, tickMs = RAFT.tickMs } = this.#options;
+    const stored = log.readSnapshot();
+    if (stored !== undefined) {
+      const { index, members, removed } = stored.meta;
+      for (const known of members) this.#members.set(known.raftId, known);
+      for (const id of removed) this.#removed.add(id);
+      await machine.restore(index, stored.chunks);
+      this.#applied = index;
+      this.#snapshotIndex = index;
+    }
+    this.#node = new RawNode({
+      id: member.raftId,
+      storage: log,
+      applied: this.#applied,
+      randBelow,
+      maxCommittedSizePerReady: RAFT.applyBytesMax,
+      maxSizePerMsg: 65_535,
+      ...settings,
+    });
+    this.#lastIndex = log.lastIndex();
+    await this.#pump();
+    // Nobody else can be asked: a sole member need not wait for its timeout.
+    const { voters } = this.#node.status();
+    if (voters.length === 1 && voters[0] === member.raftId) this.#node.campaign();
+    this.#ticker = setInterval(() => this.#tick(), tickMs);
+    this.#wake();
+  }
+
+  /** Takes no more part; resolves when nothing is being written. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#ticker);
+    clearImmediate(this.#scheduled);
+    await this.#pumping;
+    await this.#snapshotting;
+    this.#loseLeadership();
+    const hardState = this.#heldHardState;
+    this.#heldHardState = null;
+    if (hardState === null) return;
+    await this.#options.log.save({ hardState, snapshot: null, entries: [], mustSync: false });
+  }
+
+  get lastIndex(): number {
+    return this.#lastIndex;
+  }
+
+  get leading(): boolean {
+    return this.#role === 'leading';
+  }
+
+  get appliedIndex(): number {
+    return this.#applied;
+  }
+
+  /** Raft's own view, for `cluster status` and metrics. */
+  status(): ReturnType<RawNode['status']> | undefined {
+    return this.#node?.status();
+  }
+
+  members(): readonly RaftMember[] {
+    return [...this.#members.values()];
+  }
+
+  propose(bytes: Uint8Array): { readonly index: number } {
+    if (this.#node === undefined || !this.leading || this.#stopped) {
+      throw new StoreError(
+        'NOT_LEADER',
+        'raft: failed to process the request: node lost leader status',
+      );
+    }
+    const refusal = this.#node.propose(bytes);
+    if (refusal !== null)
+      throw new StoreError('NOT_LEADER', `raft: proposal refused: ${refusal.code}`);
+    this.#lastIndex += 1;
+    this.#wake();
+    return { index: this.#lastIndex };
+  }
+
+  /** A message of a peer. */
+  receive(message: Message): void {
+    this.#node?.step(message);
+    this.#wake();
+  }
+
+  #tick(): void {
+    this.#node?.tick();
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#stopped || this.#pumping !== undefined) return;
+    this.#scheduled ??= setImmediate(() => {
+      this.#scheduled = undefined;
+      this.#pumping ??= this.#pump().finally(() => {
+        this.#pumping = undefined;
+      });
+    });
+  }
+
+  async #pump(): Promise<void> {
+    const node = this.#node;
+    assert(node !== undefined, 'the driver was not started');
+    try {
+      while (node.hasReady()) await this.#obey(node, node.ready());
+    } catch (error) {
+      this.#stopped = true;
+      clearInterval(this.#ticker);
+      this.#options.onFatal(error);
+    }
+  }
+
+  async #obey(node: RawNode, ready: Ready): Promise<void> {
+    const { send, log } = this.#options;
+    if (ready.softState !== null) this.#roleChanged(ready.softState.role === 'leader', node);
+    if (ready.sendNow.length > 0) send(ready.sendNow);
+    const { persist } = ready;
+    // A commit mark alone promises nothing to anybody: it goes with the next write.
+    this.#heldHardState = persist.hardState ?? this.#heldHardState;
+    if (persist.mustSync) {
+      const hardState = this.#heldHardState;
+      this.#heldHardState = null;
+      await log.save({ ...persist, hardState });
+    }
+    if (ready.sendAfterPersist.length > 0) send(ready.sendAfterPersist);
+    for (const entry of ready.committed) this.#apply(node, entry);
+    node.advance();
+    this.#lastIndex = Math.max(this.#lastIndex, log.lastIndex());
+    this.#maybeLead();
+    this.#maybeSnapshot();
+    // Let other work in between two turns that never waited for the disk.
+    if (!persist.mustSync) await new Promise<void>((resolve) => void setImmediate(resolve));
+  }
+
+  #apply(node: RawNode, entry: Entry): void {
+    assert.equal(entry.index, this.#applied + 1, 'an entry is applied out of order');
+    const { data } = entry;
+    if (entry.type === EntryType.EntryNormal) {
+      const content = data === undefined || data.length === 0 ? undefined : data;
+      this.#options.machine.committed(entry.index, content);
+    } else {
+      this.#applyMembership(node, ConfChange.decode(data ?? new Uint8Array()));
+      this.#options.machine.committed(entry.index, undefined);
+    }
+    this.#applied = entry.index;
+  }
+
+  #applyMembership(node: RawNode, change: ConfChange): void {
+    node.applyConfChange(change);
+    if (change.type === ConfChangeType.ConfChangeRemoveNode) {
+      this.#members.delete(change.nodeId);
+      this.#removed.add(change.nodeId);
+      return;
+    }
+    const member = RaftMemberCodec.decode(change.context ?? new Uint8Array());
+    this.#members.set(change.nodeId, member);
+  }
+
+  #roleChanged(leader: boolean, node: RawNode): void {
+    if (leader && this.#role === 'follower') {
+      this.#role = 'elected';
+      this.#leadsFrom = node.status().lastIndex;
+      this.#lastIndex = this.#leadsFrom;
+    } else if (!leader) this.#loseLeadership();
+  }
+
+  #maybeLead(): void {
+    if (this.#role !== 'elected' || this.#applied < this.#leadsFrom) return;
+    this.#role = 'leading';
+    this.#options.onLeadership(true);
+  }
+
+  /** What is in flight fails first; then everything that only a leader runs is told. */
+  #loseLeadership(): void {
+    const led = this.#role === 'leading';
+    this.#role = 'follower';
+    if (!led) return;
+    this.#options.machine.abort();
+    this.#options.onLeadership(false);
+  }
+
+  #maybeSnapshot(): void {
+    const { interval, keep } = this.#options.snapshotEvery();
+    if (interval <= 0 || this.#snapshotting !== undefined) return;
+    if (this.#applied - this.#snapshotIndex < interval) return;
+    this.#snapshotting = this.#snapshot(keep)
+      .catch((error: unknown) => this.#options.logger.error({ error }, 'no snapshot was made'))
+      .finally(() => {
+        this.#snapshotting = undefined;
+      });
+  }
+
+  async #snapshot(keep: number): Promise<void> {
+    const { log, machine } = this.#options;
+    const index = this.#applied;
+    const term = log.term(index);
+    assert(term !== null && this.#node !== undefined, 'the last applied entry is in the log');
+    const voters = [...this.#node.status().voters];
+    const confState = {
+      voters,
+      learners: [],
+      votersOutgoing: [],
+      learnersNext: [],
+      autoLeave: false,
+    };
+    const meta = { index, term, confState, members: this.members(), removed: [...this.#removed] };
+    await log.saveSnapshot(meta, machine.snapshot());
+    this.#snapshotIndex = index;
+    await log.compact(index - keep);
+  }
+}
