@@ -64,6 +64,13 @@ export function parseJoinToken(text: string): JoinToken {
   return { digest, secret, fips: version === '2' && rest[0] === '1' };
 }
 
+/** A token's digest as hexadecimal text. */
+export function digestHex(digest: string): string {
+  let value = 0n;
+  for (const digit of digest) value = value * 36n + BigInt(Number.parseInt(digit, 36));
+  return value.toString(16).padStart(64, '0');
+}
+
 /** Whether two tokens are the same, in a time that does not tell where they differ. */
 export function sameToken(given: string, wanted: string): boolean {
   return wanted !== '' && timingSafeEqual(sha256(given), sha256(wanted));

@@ -1,0 +1,128 @@
+/**
+ * Keeps a node's certificate fresh: asks for a new one in time, or when told to (behaviour rule 4.5).
+ *
+ * One loop waits for the next moment or a force; a failed attempt is tried again with growing pauses.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
+import type { Env } from '../../shared/kit/env.ts';
+import type { Log } from '../log.ts';
+import type { Role } from '../rpc/authorise.ts';
+import type { ChannelTarget } from '../rpc/client.ts';
+import { CertificateError } from './certificates.ts';
+import { backoffMs, RENEWAL_LIMITS, renewalDelayMs } from './core/renewal.ts';
+import { requestCertificate } from './join.ts';
+import { type NodeIdentity, readIdentity, type SecurityContext } from './security-context.ts';
+
+export type RenewerOptions = {
+  readonly security: SecurityContext;
+  /**
+   * Where attempt number `attempt` (from 1) goes. A manager asks its own control socket first, and
+   * after a failure another manager.
+   */
+  readonly approach: (attempt: number, identity: NodeIdentity) => ChannelTarget;
+  readonly env: Env;
+  readonly log: Log;
+};
+
+/** Longer waits are cut into pieces, since timers hold no more than 2^31 ms. */
+const WAIT_PIECE_MS = 86_400_000;
+
+export class Renewer {
+  readonly #options: RenewerOptions;
+  readonly #stopping = new AbortController();
+  /** Aborted to end the wait for the next moment. */
+  #waking = new AbortController();
+  /** `undefined`: renew when it is time. */
+  #forced: { readonly role: Role | undefined } | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: RenewerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Renews now; with `role`, until the new certificate carries that role. */
+  force(role?: Role): void {
+    this.#forced = { role };
+    this.#waking.abort();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#waking.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#stopping.signal.aborted) {
+      if (failures > 0) await this.#wait(backoffMs(failures));
+      else if (this.#forced === undefined) await this.#untilDue();
+      if (this.#stopping.signal.aborted) return;
+      failures = (await this.#attempt()) ? 0 : failures + 1;
+    }
+  }
+
+  async #untilDue(): Promise<void> {
+    const { security, env } = this.#options;
+    const dueMs = env.nowMs() + renewalDelayMs(security.identity, env);
+    for (let restMs = dueMs - env.nowMs(); restMs > 0; restMs = dueMs - env.nowMs()) {
+      if (await this.#wait(Math.min(restMs, WAIT_PIECE_MS))) return;
+    }
+  }
+
+  /** True when something ended the wait before its time. */
+  async #wait(forMs: number): Promise<boolean> {
+    this.#waking = new AbortController();
+    if (this.#stopping.signal.aborted) return true;
+    try {
+      await sleep(forMs, undefined, { signal: this.#waking.signal });
+      return false;
+    } catch {
+      return true; // woken: to stop, or by force
+    }
+  }
+
+  /** One renewal; true when the node has its new certificate. */
+  async #attempt(): Promise<boolean> {
+    const forced = this.#forced;
+    const { log } = this.#options;
+    try {
+      if (forced !== undefined) await sleep(RENEWAL_LIMITS.forcedDelayMs, undefined, this.#signal);
+      await this.#renew(forced?.role);
+      if (this.#forced === forced) this.#forced = undefined;
+      return true;
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) log.warn({ error }, 'could not renew the certificate');
+      return false;
+    }
+  }
+
+  get #signal(): { readonly signal: AbortSignal } {
+    return { signal: this.#stopping.signal };
+  }
+
+  async #renew(role: Role | undefined): Promise<void> {
+    const { security, approach, env, log } = this.#options;
+    const before = security.identity;
+    const issued = await requestCertificate({
+      approach: (attempt) => approach(attempt, security.identity),
+      token: '',
+      availability: NodeSpecAvailability.ACTIVE,
+      pauseMs: 0,
+      log,
+      signal: this.#stopping.signal,
+    });
+    const { rootPem } = security.credentials;
+    const next = readIdentity({ ...issued, rootPem }, env.nowMs());
+    if (role !== undefined && next.role !== role) {
+      throw new CertificateError(`expected a certificate for ${role}, got one for ${next.role}`);
+    }
+    await security.renew(issued.certificatePem, issued.keyPem, env.nowMs());
+    log.info({ role: next.role, was: before.role }, 'renewed the node certificate');
+  }
+}

@@ -1,0 +1,143 @@
+/** Who this node is at the moment: root, certificate and key, and what follows from them. */
+import { NodeRole, type NodeTLSInfo } from '../../shared/wire/gen/types.ts';
+import { type Identity, Role } from '../rpc/authorise.ts';
+import type { Credentials } from '../rpc/listener.ts';
+import { CertificateError } from './certificates.ts';
+import {
+  checkKeyMatches,
+  issuerInfo,
+  parseCertificates,
+  subjectField,
+  validity,
+} from './chains.ts';
+import type { KeyStore } from './key-files.ts';
+import { RootCa } from './root.ts';
+
+/** Everything that a node's certificate says, with the certificate. */
+export type NodeIdentity = Identity & {
+  readonly role: Role;
+  readonly credentials: Credentials;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** What a node tells about its trust in its description. */
+  readonly tlsInfo: NodeTLSInfo;
+};
+
+const isRole = (text: string): text is Role => text === Role.MANAGER || text === Role.WORKER;
+
+/** The certificate's role as the store writes it. */
+export const nodeRoleOf = (role: Role): NodeRole =>
+  role === Role.MANAGER ? NodeRole.MANAGER : NodeRole.WORKER;
+
+/** The store's role as certificates write it. */
+export const roleOf = (role: NodeRole): Role =>
+  role === NodeRole.MANAGER ? Role.MANAGER : Role.WORKER;
+
+/**
+ * Reads a node's certificate, which must verify against `rootPem` and fit the key.
+ *
+ * @throws CertificateError saying what is wrong.
+ */
+export function readIdentity(credentials: Credentials, nowMs: number): NodeIdentity {
+  const root = RootCa.parse(credentials.rootPem);
+  const chain = parseCertificates(credentials.certificatePem);
+  const [leaf] = chain;
+  if (leaf === undefined) throw new CertificateError('no certificate');
+  const issuer = root.verify(chain, nowMs);
+  checkKeyMatches(leaf, credentials.keyPem);
+  const nodeId = subjectField(leaf, 'CN').at(0) ?? '';
+  const organization = subjectField(leaf, 'O').at(0) ?? '';
+  const roles = subjectField(leaf, 'OU');
+  const role = roles.find(isRole);
+  if (nodeId === '' || organization === '' || role === undefined) {
+    throw new CertificateError('the node certificate lacks a node id, a cluster id or a role');
+  }
+  const { subject, publicKey } = issuerInfo(leaf, issuer);
+  return {
+    nodeId,
+    organization,
+    roles,
+    role,
+    credentials,
+    ...validity(leaf),
+    tlsInfo: {
+      trustRoot: Buffer.from(credentials.rootPem),
+      certIssuerSubject: subject,
+      certIssuerPublicKey: publicKey,
+    },
+  };
+}
+
+/** Holds the current identity; listeners, clients and the agent's description follow it. */
+export class SecurityContext {
+  #identity: NodeIdentity;
+  readonly #store: KeyStore;
+  readonly #listeners = new Set<(identity: NodeIdentity) => void>();
+
+  constructor(identity: NodeIdentity, store: KeyStore) {
+    this.#identity = identity;
+    this.#store = store;
+  }
+
+  get identity(): NodeIdentity {
+    return this.#identity;
+  }
+
+  get credentials(): Credentials {
+    return this.#identity.credentials;
+  }
+
+  /** Hears every new identity from now on. Returns the function that stops it. */
+  watch(listener: (identity: NodeIdentity) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Adopts a new certificate and key, on disk first.
+   *
+   * @throws CertificateError when it is not a certificate of this cluster and this node.
+   */
+  async renew(certificatePem: string, keyPem: string, nowMs: number): Promise<void> {
+    const { rootPem } = this.credentials;
+    const next = readIdentity({ certificatePem, keyPem, rootPem }, nowMs);
+    if (next.nodeId !== this.#identity.nodeId) {
+      throw new CertificateError(`the new certificate is for another node: ${next.nodeId}`);
+    }
+    await this.#store.save(certificatePem, keyPem);
+    this.#adopt(next);
+  }
+
+  /**
+   * Adopts a root that a manager sent, if this node's certificate verifies against it too.
+   *
+   * @throws CertificateError when it does not.
+   */
+  async trust(rootPem: string, nowMs: number): Promise<void> {
+    if (rootPem === this.credentials.rootPem) return;
+    const next = readIdentity({ ...this.credentials, rootPem }, nowMs);
+    await this.#store.saveRoot(rootPem);
+    this.#adopt(next);
+  }
+
+  #adopt(next: NodeIdentity): void {
+    this.#identity = next;
+    for (const listener of this.#listeners) listener(next);
+  }
+}
+
+/**
+ * The identity that `store` keeps; `undefined` when this node has none yet.
+ *
+ * @throws LockedError; CertificateError when the files are damaged or do not belong together.
+ */
+export async function loadSecurityContext(
+  store: KeyStore,
+  nowMs: number,
+): Promise<SecurityContext | undefined> {
+  const rootPem = await store.loadRoot();
+  const stored = await store.load();
+  if (rootPem === undefined || stored === undefined) return undefined;
+  const { certificatePem, keyPem } = stored;
+  return new SecurityContext(readIdentity({ certificatePem, keyPem, rootPem }, nowMs), store);
+}
