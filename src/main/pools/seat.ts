@@ -226,9 +226,14 @@ function spawn<Out, In>(options: EngineOptions<Out, In>, start: ThreadStart<unkn
   const thread = pool.threads[0];
   assert(thread !== undefined, 'Piscina starts a thread with the first task');
   const exited = new Promise<Ending>((resolve) => {
-    thread.once('exit', (code) =>
-      resolve({ reason: `exited with code ${code}`, cause: undefined }),
-    );
+    let cause: Error | undefined;
+    // Out of memory is told here, in the same turn as the exit and before Piscina's word of it.
+    thread.once('error', (error: unknown) => {
+      cause = error instanceof Error ? error : new Error('threw no error', { cause: error });
+    });
+    thread.once('exit', (code) => {
+      resolve({ reason: cause === undefined ? `exited with code ${code}` : String(cause), cause });
+    });
   });
   return { pool, thread, task: failed.promise, exited };
 }
