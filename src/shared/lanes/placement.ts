@@ -80,7 +80,7 @@ export type ToPlacement =
   | { readonly t: 'nodeGone'; readonly node: number }
   | { readonly t: 'profile'; readonly profile: number; readonly facts: Profile }
   | { readonly t: 'profileGone'; readonly profile: number }
-  /** Shapes, as three columns of one length. A task without a service has service -1. */
+  /** Shapes, as three columns of one length. A task without a service is one of its own. */
   | {
       readonly t: 'shapes';
       readonly shapes: Int32Array;
@@ -116,8 +116,8 @@ export type ToPlacement =
   | { readonly t: 'gone'; readonly tasks: Int32Array }
   /** The store did not take these decisions: they are undone and the tasks wait again. */
   | { readonly t: 'refused'; readonly tasks: Int32Array }
-  /** End of a batch: decide now. `turn` counts up; time is main's. */
-  | { readonly t: 'turn'; readonly turn: number; readonly nowMs: number };
+  /** End of a batch: decide now. `turn` counts up. */
+  | { readonly t: 'turn'; readonly turn: number };
 
 /** Generic resources that one task holds. */
 export type TaskClaims = { readonly task: number; readonly claims: readonly GenericClaim[] };
@@ -153,8 +153,5 @@ export type FromPlacement =
       readonly claims: readonly TaskClaims[];
     }
   | { readonly t: 'waiting'; readonly explanations: readonly Explanation[] }
-  /**
-   * All messages up to this turn are dealt with. With `wakeAtMs` the thread wants another turn at
-   * that time even if nothing happens.
-   */
-  | { readonly t: 'turned'; readonly turn: number; readonly wakeAtMs: number | undefined };
+  /** All messages up to this turn are dealt with. */
+  | { readonly t: 'turned'; readonly turn: number };

@@ -1,0 +1,69 @@
+/** Typed arrays that grow: columns indexed by the small numbers that main hands out. */
+
+/** The column itself when it has room for `index`, else a copy of at least twice the size. */
+export function grownInt32(
+  column: Int32Array<ArrayBuffer>,
+  index: number,
+  fill = 0,
+): Int32Array<ArrayBuffer> {
+  if (index < column.length) return column;
+  const grown = new Int32Array(grownLength(column.length, index)).fill(fill, column.length);
+  grown.set(column);
+  return grown;
+}
+
+/** As `grownInt32`, for bytes. */
+export function grownUint8(
+  column: Uint8Array<ArrayBuffer>,
+  index: number,
+): Uint8Array<ArrayBuffer> {
+  if (index < column.length) return column;
+  const grown = new Uint8Array(grownLength(column.length, index));
+  grown.set(column);
+  return grown;
+}
+
+/** As `grownInt32`, for numbers above 32 bits. */
+export function grownFloat64(
+  column: Float64Array<ArrayBuffer>,
+  index: number,
+): Float64Array<ArrayBuffer> {
+  if (index < column.length) return column;
+  const grown = new Float64Array(grownLength(column.length, index));
+  grown.set(column);
+  return grown;
+}
+
+function grownLength(length: number, index: number): number {
+  return Math.max(64, length * 2, index + 1);
+}
+
+/** Whole numbers appended one by one, kept in one typed array. */
+export class Int32List {
+  #values = new Int32Array(64);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(value: number): void {
+    if (this.#length === this.#values.length) {
+      this.#values = grownInt32(this.#values, this.#length);
+    }
+    this.#values[this.#length++] = value;
+  }
+
+  at(index: number): number {
+    return this.#values[index] ?? 0;
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /** What is in the list, in an array of its own. */
+  copy(): Int32Array<ArrayBuffer> {
+    return this.#values.slice(0, this.#length);
+  }
+}

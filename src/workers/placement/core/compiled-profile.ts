@@ -1,0 +1,60 @@
+/** A profile made ready for asking: constraints parsed, rooms computed, requests summed by kind. */
+import type { GenericRequest, Platform, Plugin, Profile } from '../../../shared/lanes/placement.ts';
+import { parseConstraints, type Constraint } from '../../../shared/model/constraints.ts';
+import { roomsFor, type RoomMask } from './room.ts';
+
+export type CompiledProfile = {
+  readonly constraints: readonly Constraint[];
+  readonly platforms: readonly Platform[];
+  readonly plugins: readonly Plugin[];
+  readonly runtime: string;
+  readonly spread: readonly string[];
+  readonly nanoCpus: number;
+  readonly memoryBytes: number;
+  readonly generic: readonly GenericRequest[];
+  readonly rooms: RoomMask;
+  readonly hostPorts: readonly number[];
+  /** Infinity for no limit. */
+  readonly replicasMax: number;
+  /** Equal for profiles that find the same nodes eligible and spread over the same labels. */
+  readonly poolKey: string;
+};
+
+const SPREADABLE = /^(?:node|engine)\.labels\../i;
+
+export function compileProfile(profile: Profile): CompiledProfile {
+  const parsed = parseConstraints(profile.constraints);
+  const constraints = parsed.ok ? parsed.constraints : [];
+  const platforms = profile.platforms.map(({ os, architecture }) => ({
+    os,
+    architecture: architectureName(architecture),
+  }));
+  const spread = profile.spread.filter((descriptor) => SPREADABLE.test(descriptor));
+  const { plugins, runtime, nanoCpus, memoryBytes } = profile;
+  return {
+    constraints,
+    platforms,
+    plugins,
+    runtime,
+    spread,
+    nanoCpus,
+    memoryBytes,
+    generic: summed(profile.generic),
+    rooms: roomsFor(nanoCpus, memoryBytes),
+    hostPorts: [...new Set(profile.hostPorts)],
+    replicasMax: profile.replicasMax === 0 ? Infinity : profile.replicasMax,
+    poolKey: JSON.stringify([constraints, platforms, plugins, runtime, spread]),
+  };
+}
+
+function summed(requests: readonly GenericRequest[]): GenericRequest[] {
+  const counts = new Map<string, number>();
+  for (const { kind, count } of requests) counts.set(kind, (counts.get(kind) ?? 0) + count);
+  return [...counts].filter(([, count]) => count > 0).map(([kind, count]) => ({ kind, count }));
+}
+
+/** The one name under which two spellings of an architecture are compared. */
+export function architectureName(architecture: string): string {
+  if (architecture === 'x86_64') return 'amd64';
+  return architecture === 'aarch64' ? 'arm64' : architecture;
+}
