@@ -1,0 +1,91 @@
+/**
+ * The tasks of this node on its own disk (LMDB), so that a restarted worker goes on with them
+ * (behaviour rule 11.2). A task's status has a place of its own: it changes often, and what this node
+ * saw counts more than what a manager repeats. Secrets and configs are never stored.
+ */
+import { join } from 'node:path';
+import { open, type Database, type RootDatabase } from 'lmdb';
+import { Task } from '../../shared/wire/gen/objects.ts';
+import { TaskStatus } from '../../shared/wire/gen/types.ts';
+import { Writer } from '../../shared/wire/runtime.ts';
+
+/** Tag of `Task.status`. A later field replaces an earlier one, so appending it is enough. */
+const STATUS_TAG = (9 << 3) | 2;
+
+const writer = new Writer(4096);
+
+/** The task's bytes with another status. */
+export function withStatus(task: Uint8Array, status: Uint8Array): Uint8Array {
+  writer.bytes(status);
+  writer.varint(STATUS_TAG);
+  writer.raw(task);
+  return writer.finish();
+}
+
+export class TaskDatabase implements AsyncDisposable {
+  readonly #root: RootDatabase<Buffer, string>;
+  readonly #tasks: Database<Buffer, string>;
+  readonly #statuses: Database<Buffer, string>;
+
+  /** Opens the database in `directory`, which must exist. */
+  constructor(directory: string) {
+    this.#root = open<Buffer, string>({
+      path: join(directory, 'tasks.mdb'),
+      encoding: 'binary',
+      overlappingSync: false,
+      maxDbs: 2,
+    });
+    this.#tasks = this.#root.openDB<Buffer, string>({ name: 'tasks', encoding: 'binary' });
+    this.#statuses = this.#root.openDB<Buffer, string>({ name: 'statuses', encoding: 'binary' });
+  }
+
+  has(id: string): boolean {
+    return this.#tasks.doesExist(id);
+  }
+
+  ids(): string[] {
+    return [...this.#tasks.getKeys({})];
+  }
+
+  /** The stored task with its stored status; undefined when there is none. */
+  get(id: string): Uint8Array | undefined {
+    const task = this.#tasks.get(id);
+    const status = this.#statuses.get(id);
+    if (task === undefined || status === undefined) return task;
+    return withStatus(task, status);
+  }
+
+  status(id: string): TaskStatus | undefined {
+    const status = this.#statuses.get(id);
+    return status === undefined ? undefined : TaskStatus.decode(status);
+  }
+
+  /** Stores assigned tasks; of a new one also its status. Resolves when they are on the disk. */
+  async assign(tasks: readonly Task[]): Promise<void> {
+    const writes = tasks.flatMap((task) => {
+      const put = this.#tasks.put(task.id, Buffer.from(Task.encode(task)));
+      if (this.#statuses.doesExist(task.id)) return [put];
+      return [put, this.#statuses.put(task.id, Buffer.from(TaskStatus.encode(task.status)))];
+    });
+    await Promise.all(writes);
+  }
+
+  /** Stores statuses of known tasks. */
+  async setStatuses(ids: readonly string[], statuses: readonly Uint8Array[]): Promise<void> {
+    const writes: Promise<boolean>[] = [];
+    for (const [i, id] of ids.entries()) {
+      const status = statuses[i];
+      if (status === undefined || !this.has(id)) continue;
+      writes.push(this.#statuses.put(id, Buffer.from(status)));
+    }
+    await Promise.all(writes);
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    await Promise.all(ids.flatMap((id) => [this.#tasks.remove(id), this.#statuses.remove(id)]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#root.close();
+  }
+}
