@@ -1,0 +1,45 @@
+/** A snapshot of the committed state, in slices that are each made quickly. */
+import { encodeSlice } from './entry-codec.ts';
+import { OBJECT_KINDS } from './schema.ts';
+import type { Cores } from './tables.ts';
+import type { TaskEngine } from './task-engine.ts';
+
+/** Bytes after which a slice of whole objects ends. */
+const SLICE_BYTES = 1 << 20;
+
+/**
+ * Slices of a `StoreSnapshot` as the state is now. What the tables hold now is noted at the first
+ * `next`: entries are immutable, so to note one is to keep it.
+ */
+export function snapshotSlices(cores: Cores, tasks: TaskEngine): Generator<Uint8Array, void> {
+  const noted = OBJECT_KINDS.map((kind) => ({
+    kind,
+    entries: Array.from<{ readonly bytes: Uint8Array }>(cores[kind].committed.values()),
+  }));
+  const taskSlices = tasks.snapshot();
+  return (function* slices() {
+    try {
+      for (const { kind, entries } of noted) yield* objectSlices(kind, entries);
+      yield* taskSlices;
+    } finally {
+      taskSlices.return(undefined);
+    }
+  })();
+}
+
+function* objectSlices(
+  kind: (typeof OBJECT_KINDS)[number],
+  entries: readonly { readonly bytes: Uint8Array }[],
+): Generator<Uint8Array, void> {
+  let slice: Uint8Array[] = [];
+  let sliceBytes = 0;
+  for (const { bytes } of entries) {
+    slice.push(bytes);
+    sliceBytes += bytes.length;
+    if (sliceBytes < SLICE_BYTES) continue;
+    yield encodeSlice(kind, slice);
+    slice = [];
+    sliceBytes = 0;
+  }
+  if (slice.length > 0) yield encodeSlice(kind, slice);
+}

@@ -1,0 +1,27 @@
+/** What the store asks of whatever keeps its tasks. */
+import type { Init } from '../../shared/wire/runtime.ts';
+import type { Task } from '../../shared/wire/gen/objects.ts';
+import type { NewTask, TaskChange, TaskPatch } from './transaction.ts';
+import type { TaskTable } from './view.ts';
+import type { Action, WriteContext } from './writes.ts';
+
+export interface TaskEngine {
+  readonly committed: TaskTable;
+  readonly head: TaskTable;
+  create(task: Task, context: WriteContext): void;
+  createMany(template: Init<Task>, rows: readonly NewTask[], context: WriteContext): void;
+  patch(id: string, patch: TaskPatch, context: WriteContext): void;
+  update(task: Task, context: WriteContext): void;
+  remove(id: string, context: WriteContext): void;
+  /**
+   * Applies a change that was made elsewhere, given as the task's bytes: no checks, meta as it comes.
+   * Undefined when there was nothing to remove.
+   */
+  apply(action: Action, bytes: Uint8Array): TaskChange | undefined;
+  /** Frees what the listeners of the last `apply`s had to see. */
+  settle(): void;
+  /** Forgets whatever is proposed. */
+  dropOverlay(): void;
+  /** Slices of all committed tasks as fields of a `StoreSnapshot`, as they stand now. */
+  snapshot(): Generator<Uint8Array>;
+}
