@@ -77,7 +77,8 @@ export async function fetchRoot(options: FetchRootOptions): Promise<RootCa> {
   if (options.token !== undefined && options.token !== '') parseJoinToken(options.token);
   using channel = new Channel({ to: 'anyone', address: options.address });
   const { signal } = options;
-  return withAttempts('download the root certificate', options, async () => {
+  // Awaited here: the channel must live until then.
+  return await withAttempts('download the root certificate', options, async () => {
     const call = { signal, timeoutMs: JOIN_LIMITS.rpcTimeoutMs };
     const { certificate } = await channel.service('CA').GetRootCACertificate({}, call);
     const rootPem = Buffer.from(certificate).toString();
