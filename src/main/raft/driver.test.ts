@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { RaftMember } from '../../shared/wire/gen/raft.ts';
 import { silentLog } from '../log.ts';
-import { foundCluster, RaftDriver, type StateMachine } from './driver.ts';
+import { foundLog, RaftDriver, type StateMachine } from './driver.ts';
 import { LmdbLog } from './log/lmdb-log.ts';
 
 const MEMBER = RaftMember.create({ raftId: 0x7654_3210_fedc_ba98n, nodeId: 'n1', addr: 'h:1' });
@@ -50,7 +50,7 @@ type Running = { driver: RaftDriver; machine: Texts; log: LmdbLog } & AsyncDispo
 
 async function start(directory: string, interval = 0): Promise<Running> {
   const log = new LmdbLog(directory, KEY);
-  if (log.member() === undefined) await foundCluster(log, MEMBER);
+  if (log.member() === undefined) await foundLog(log, MEMBER, []);
   const machine = new Texts();
   let leads: () => void = () => undefined;
   const leading = new Promise<void>((resolve) => {

@@ -60,8 +60,14 @@ export type DriverOptions = {
   readonly onFatal: (error: unknown) => void;
 };
 
-/** The first entry of a new cluster: its founder (wire notes, raft). */
-export async function foundCluster(log: DurableLog, member: RaftMember): Promise<void> {
+/**
+ * The first entries of a new cluster: its founder (wire notes, raft), then `contents`, all or nothing.
+ */
+export async function foundLog(
+  log: DurableLog,
+  member: RaftMember,
+  contents: readonly Uint8Array[],
+): Promise<void> {
   const change = ConfChange.create({
     type: ConfChangeType.ConfChangeAddNode,
     nodeId: member.raftId,
@@ -69,9 +75,10 @@ export async function foundCluster(log: DurableLog, member: RaftMember): Promise
   });
   const data = ConfChange.encode(change);
   const entry = Entry.create({ type: EntryType.EntryConfChange, term: 1, index: 1, data });
-  const hardState = HardState.create({ term: 1, commit: 1 });
+  const rest = contents.map((bytes, i) => Entry.create({ term: 1, index: 2 + i, data: bytes }));
+  const hardState = HardState.create({ term: 1, commit: 1 + contents.length });
+  await log.save({ hardState, snapshot: null, entries: [entry, ...rest], mustSync: true });
   await log.saveMember(member);
-  await log.save({ hardState, snapshot: null, entries: [entry], mustSync: true });
 }
 
 export class RaftDriver implements Log {
