@@ -44,6 +44,8 @@ export class NetworkEntry extends Waiter {
   spaces: readonly AddressSpace[] = [];
   subnets: readonly Subnet[] = [];
   vxlans: readonly number[] = [];
+  /** Whether it has been removed; tasks on it may still be there for a while. */
+  gone = false;
   /** Those who wait until it is given what it needs. */
   readonly queue = new WaitQueue();
 
@@ -129,6 +131,7 @@ export class NetworkTable {
   /** Frees what the network had. Those who waited for it are tried without it. */
   remove(entry: NetworkEntry): void {
     entry.leave();
+    entry.gone = true;
     this.#networks.delete(entry.handle);
     if (this.#ingress === entry) this.#ingress = undefined;
     for (const subnet of entry.subnets) this.#book.release(subnet, entry.name);
@@ -202,12 +205,16 @@ export class NetworkTable {
 
   /** Takes a block for each subnet asked for, or none of them. */
   #takeSubnets(entry: NetworkEntry, asked: readonly Asked[]): readonly Subnet[] {
-    const taken: Subnet[] = [];
+    const taken = new Map<Asked, Subnet>();
+    // Those it names come first, so that no block given for the others lies in their way.
+    const named = asked.filter(({ subnet }) => subnet !== undefined);
     try {
-      for (const one of asked) taken.push(this.#takeSubnet(entry, one));
-      return taken;
+      for (const one of new Set([...named, ...asked])) {
+        taken.set(one, this.#takeSubnet(entry, one));
+      }
+      return asked.map((one) => taken.get(one)).filter((subnet) => subnet !== undefined);
     } catch (error) {
-      for (const subnet of taken) this.#book.release(subnet, entry.name);
+      for (const subnet of taken.values()) this.#book.release(subnet, entry.name);
       throw error;
     }
   }

@@ -28,6 +28,8 @@ export class Attachment extends Waiter {
 export class NodeEntry {
   readonly handle: number;
   readonly attachments = new Map<NetworkEntry, Attachment>();
+  /** Whether the node has left; tasks on it may still be there for a while. */
+  gone = false;
 
   constructor(handle: number) {
     this.handle = handle;
@@ -82,6 +84,7 @@ export class NodeTable {
   remove(handle: number): void {
     const node = this.#nodes.get(handle);
     assert.ok(node !== undefined, `node ${handle} is known`);
+    node.gone = true;
     this.#nodes.delete(handle);
     this.#changed.delete(node);
     for (const attachment of node.attachments.values()) this.#detach(attachment);
@@ -89,7 +92,8 @@ export class NodeTable {
 
   /** A task of the node is on these networks. */
   use(node: NodeEntry, networks: readonly NetworkEntry[]): void {
-    for (const network of networks) this.#attach(node, network).users++;
+    if (node.gone) return;
+    for (const network of networks) if (!network.gone) this.#attach(node, network).users++;
   }
 
   /** A task of the node is no longer on these networks. */

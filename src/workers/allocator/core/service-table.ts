@@ -200,7 +200,8 @@ export class ServiceTable {
     for (const wanted of [key, dynamicKeyOf(key)]) {
       const list = wanted === undefined ? undefined : this.#portLists.get(wanted);
       if (list === undefined || wanted === undefined) continue;
-      this.#agenda.singles.push({ isFree: () => this.#ports.isFree(wanted), list });
+      // Those who still cannot have it learn who has it now.
+      this.#agenda.singles.push({ isFree: () => true, list });
     }
   }
 

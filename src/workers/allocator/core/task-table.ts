@@ -76,8 +76,8 @@ export class TaskTable {
   readonly #services: ServiceTable;
   readonly #nodes: NodeTable;
   readonly #tasks = new Map<number, TaskEntry>();
-  /** Tasks that wait for nothing that could happen. */
-  readonly #hopeless = new WaitList();
+  /** Tasks whose service is gone: they wait for their end. */
+  readonly #orphans = new WaitList();
 
   constructor(options: TaskTableOptions) {
     this.#networks = options.networks;
@@ -172,7 +172,7 @@ export class TaskTable {
   #waitForService(task: TaskEntry, shape: Shape, service: ServiceEntry | undefined): string {
     if (shape.service === 0) return '';
     if (service === undefined) {
-      task.join(this.#hopeless);
+      task.join(this.#orphans);
       return 'could not find service for task';
     }
     if (service.allocated) return '';
@@ -213,14 +213,15 @@ export class TaskTable {
   }
 
   #waitForWanted(task: TaskEntry, network: NetworkEntry, address: Address | string): string {
+    // What can never be had is waited for where the end of the network is heard of.
     if (typeof address === 'string') {
-      task.join(this.#hopeless);
+      network.queue.join(task);
       return `"${address}" is not an IP address`;
     }
     const space = network.spaces.find(({ family }) => family === address.family);
     const pool = space?.poolOf(address);
     if (space === undefined || pool?.isUsable(address.value) !== true) {
-      task.join(this.#hopeless);
+      network.queue.join(task);
       const subnets = network.spaces.flatMap(({ pools }) => pools.map(({ text }) => text));
       return (
         `address ${formatAddress(address)} is not one of network ${network.name} ` +
