@@ -1,0 +1,31 @@
+/**
+ * The key that seals a manager's raft log. It is kept with the node's TLS key, as a header of the key
+ * file (behaviour rule 3.11).
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  MaybeEncryptedRecord,
+  MaybeEncryptedRecordAlgorithm,
+} from '../../shared/wire/gen/types.ts';
+import { DATA_KEY_BYTES } from '../raft/log/cipher.ts';
+
+const HEADER = 'raft-dek';
+
+type Headers = Readonly<Record<string, string>>;
+
+/** Headers of a fresh data key. */
+export function newDataKeyHeaders(): Headers {
+  const data = randomBytes(DATA_KEY_BYTES);
+  const record = MaybeEncryptedRecord.create({
+    algorithm: MaybeEncryptedRecordAlgorithm.NONE,
+    data,
+  });
+  return { [HEADER]: Buffer.from(MaybeEncryptedRecord.encode(record)).toString('base64') };
+}
+
+/** The data key in the headers of a key file; undefined when there is none. */
+export function dataKeyOf(headers: Headers): Uint8Array | undefined {
+  const header = headers[HEADER];
+  if (header === undefined) return undefined;
+  return MaybeEncryptedRecord.decode(Buffer.from(header, 'base64')).data;
+}

@@ -1,0 +1,286 @@
+/**
+ * A node: its identity, its agent, and on a manager also the manager (behaviour chapter 12).
+ *
+ * `start` brings it up: with an identity on its disk it goes on as who it is; without one it joins the
+ * cluster that `join` names, or founds one.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Env } from '../../shared/kit/env.ts';
+import type { Node as NodeObject } from '../../shared/wire/gen/objects.ts';
+import type { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
+import { IssuanceStatusState, Peer } from '../../shared/wire/gen/types.ts';
+import type { ExecutorChoice } from '../../shared/lanes/tasks.ts';
+import { Agent } from '../agent/agent.ts';
+import { Remotes } from '../agent/core/remotes.ts';
+import { TaskDatabase } from '../agent/task-database.ts';
+import { foundCluster, joinCluster } from '../ca/bootstrap.ts';
+import { KeyFiles } from '../ca/key-files.ts';
+import { Renewer } from '../ca/renewer.ts';
+import type { RootCa } from '../ca/root.ts';
+import { loadSecurityContext, type SecurityContext } from '../ca/security-context.ts';
+import type { Log } from '../log.ts';
+import { Manager } from '../manager/manager.ts';
+import { TasksPool } from '../pools/tasks.ts';
+import { LmdbLog } from '../raft/log/lmdb-log.ts';
+import { Role } from '../rpc/authorise.ts';
+import { Channel, type ChannelTarget } from '../rpc/client.ts';
+import { dataKeyOf, newDataKeyHeaders } from './data-key.ts';
+import { readPeers, writePeers } from './peers-file.ts';
+
+export type HostPort = { readonly host: string; readonly port: number };
+
+export type NodeOptions = {
+  readonly stateDir: string;
+  /** Empty: the machine's own. */
+  readonly hostname: string;
+  readonly join: { readonly address: string; readonly token: string } | undefined;
+  readonly availability: NodeSpecAvailability;
+  /** Where tasks run; undefined on a manager that runs none. */
+  readonly executor: ExecutorChoice | undefined;
+  readonly taskThreads: number;
+  /** For the first manager, and for a manager that starts again. */
+  readonly manager: {
+    readonly listen: HostPort;
+    readonly advertise: HostPort;
+    readonly controlSocket: string;
+    readonly tickMs: number;
+  };
+  readonly env: Env;
+  readonly log: Log;
+  readonly onFatal: (error: unknown) => void;
+};
+
+/** How long a leaving node waits for its tasks to end. */
+const LEAVE_TIMEOUT_MS = 30_000;
+
+type Founded = { readonly root: RootCa; readonly availability: NodeSpecAvailability };
+
+export class Node {
+  readonly #options: NodeOptions;
+  readonly #keys: KeyFiles;
+  readonly #remotes: Remotes;
+  readonly #stopping = new AbortController();
+  readonly #ready = Promise.withResolvers<void>();
+  #security: SecurityContext | undefined;
+  #manager: Manager | undefined;
+  #agent: Agent | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #stops: (() => Promise<void> | void)[] = [];
+
+  private constructor(options: NodeOptions, remotes: Remotes) {
+    this.#options = options;
+    this.#remotes = remotes;
+    this.#keys = new KeyFiles(join(options.stateDir, 'certificates'));
+  }
+
+  /** Brings the node up; resolves when it serves (manager) and runs (agent), if not yet registered. */
+  static async start(options: NodeOptions): Promise<Node> {
+    const { stateDir } = options;
+    await mkdir(join(stateDir, 'worker'), { recursive: true, mode: 0o700 });
+    const known = await readPeers(stateDir);
+    const joined = options.join && [Peer.create({ addr: options.join.address })];
+    const node = new Node(options, new Remotes(known.length > 0 ? known : joined));
+    try {
+      await node.#start();
+    } catch (error) {
+      await node.stop();
+      throw error;
+    }
+    return node;
+  }
+
+  get nodeId(): string {
+    return this.#identity.identity.nodeId;
+  }
+
+  /** Present on a manager. */
+  get manager(): Manager | undefined {
+    return this.#manager;
+  }
+
+  /** Resolves when the agent has registered for the first time. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get #identity(): SecurityContext {
+    if (this.#security === undefined) throw new Error('the node has no identity yet');
+    return this.#security;
+  }
+
+  async #start(): Promise<void> {
+    const { env } = this.#options;
+    this.#security = await loadSecurityContext(this.#keys, env.nowMs());
+    if (this.#security === undefined && this.#options.join !== undefined) {
+      this.#security = await this.#join(this.#options.join);
+    }
+    if (this.#security === undefined || this.#security.identity.role === Role.MANAGER) {
+      await this.#startManager();
+    }
+    this.#startRenewer();
+    await this.#startAgent();
+  }
+
+  async #join({ address, token }: NonNullable<NodeOptions['join']>): Promise<SecurityContext> {
+    const { env, log, availability } = this.#options;
+    const { signal } = this.#stopping;
+    const security = await joinCluster({
+      store: this.#keys,
+      address,
+      token,
+      availability,
+      env,
+      log,
+      signal,
+    });
+    if (security.identity.role === Role.MANAGER) {
+      throw new Error('joining as a further manager is not supported yet: use the worker token');
+    }
+    return security;
+  }
+
+  /** Opens the log of this manager; one that was never founded is founded, with a new identity. */
+  async #openLog(): Promise<{ readonly log: LmdbLog; readonly founded: Founded | undefined }> {
+    const directory = join(this.#options.stateDir, 'raft');
+    const stored = await this.#keys.load();
+    const dataKey = dataKeyOf(stored?.headers ?? {});
+    if (dataKey !== undefined) {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const log = new LmdbLog(directory, dataKey);
+      if (log.member() !== undefined) return { log, founded: undefined };
+      await log[Symbol.asyncDispose]();
+    } else if (stored !== undefined) {
+      throw new Error(`the node key in ${this.#options.stateDir} lacks the key of the raft log`);
+    }
+    return this.#found(directory);
+  }
+
+  async #found(directory: string): Promise<{ readonly log: LmdbLog; readonly founded: Founded }> {
+    const { env, availability } = this.#options;
+    // Whatever stands there was never acknowledged to anybody: the log knows no member.
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const { security, root } = await foundCluster(this.#keys, env);
+    const headers = newDataKeyHeaders();
+    const { certificatePem, keyPem } = security.credentials;
+    await this.#keys.save(certificatePem, keyPem, headers);
+    this.#security = security;
+    const log = new LmdbLog(directory, dataKeyOf(headers) ?? new Uint8Array());
+    return { log, founded: { root, availability } };
+  }
+
+  async #startManager(): Promise<void> {
+    const { log: raftLog, founded } = await this.#openLog();
+    const { env, log, manager, onFatal } = this.#options;
+    this.#manager = await Manager.open({
+      security: this.#identity,
+      raftLog,
+      founds: founded,
+      ...manager,
+      env,
+      log,
+      onFatal,
+    });
+    const running = this.#manager;
+    this.#stops.push(() => running.stop());
+    await running.start();
+    this.#remotes.keep(new Set());
+    this.#remotes.observe(Peer.create({ nodeId: this.nodeId, addr: running.address }), 10);
+  }
+
+  /** How to reach a manager: this node's own by its socket, others by their address. */
+  #target(peer: Peer | undefined): ChannelTarget {
+    if (this.#manager !== undefined) {
+      return { to: 'socket', path: this.#options.manager.controlSocket };
+    }
+    if (peer === undefined) throw new Error('no remote hosts provided');
+    const { rootPem, ...identity } = this.#identity.credentials;
+    return { to: 'manager', address: peer.addr, rootPem, identity };
+  }
+
+  #startRenewer(): void {
+    const { env, log } = this.#options;
+    const approach = (): ChannelTarget =>
+      this.#target(this.#remotes.select(() => env.randBelow(1_000_000) / 1_000_000));
+    const renewer = new Renewer({ security: this.#identity, approach, env, log });
+    renewer.start();
+    this.#renew = () => renewer.force();
+    this.#stops.push(() => renewer.stop());
+    this.#stops.push(this.#identity.watch(() => this.#agent?.refresh()));
+  }
+
+  #renew: () => void = () => undefined;
+
+  async #startAgent(): Promise<void> {
+    const { stateDir, hostname, executor, taskThreads, env, log } = this.#options;
+    if (executor === undefined) {
+      this.#ready.resolve();
+      return;
+    }
+    const database = new TaskDatabase(join(stateDir, 'worker'));
+    this.#stops.push(() => database[Symbol.asyncDispose]());
+    const runner = new TasksPool({
+      nodeId: this.nodeId,
+      hostname,
+      executor,
+      threads: taskThreads,
+      log,
+      events: {
+        statuses: (ids, statuses) => this.#agent?.statuses(ids, statuses),
+        removed: (ids) => this.#agent?.removed(ids),
+      },
+    });
+    await runner.start();
+    this.#stops.push(() => runner.stop());
+    const agent = new Agent({
+      env,
+      log,
+      database,
+      runner,
+      remotes: this.#remotes,
+      hostname,
+      tlsInfo: () => this.#identity.identity.tlsInfo,
+      connect: (peer) => new Channel(this.#target(peer)),
+      onRemotes: (peers) => writePeers(stateDir, peers),
+      onNode: async (node) => this.#onNode(node),
+      onRootCa: (pem) => this.#onRootCa(pem),
+      onReady: () => {
+        log.info({ node: this.nodeId }, 'node is ready');
+        this.#ready.resolve();
+      },
+    });
+    this.#agent = agent;
+    this.#running = agent.run();
+    this.#stops.push(async () => {
+      agent.stop();
+      await this.#running;
+    });
+  }
+
+  /** The cluster wants this node's certificate renewed. */
+  #onNode(node: NodeObject): void {
+    if (node.certificate.status.state === IssuanceStatusState.ROTATE) this.#renew();
+  }
+
+  async #onRootCa(pem: Uint8Array): Promise<void> {
+    const { env, log } = this.#options;
+    try {
+      await this.#identity.trust(Buffer.from(pem).toString(), env.nowMs());
+    } catch (error) {
+      log.warn({ error }, 'a manager sent a root that this node cannot trust');
+    }
+  }
+
+  /** Ends this node's tasks, then stops. */
+  async leave(): Promise<void> {
+    await this.#agent?.leave(LEAVE_TIMEOUT_MS);
+    await this.stop();
+  }
+
+  /** Stops; tasks go on running where their runtime lets them. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const stop of this.#stops.splice(0).toReversed()) await stop();
+  }
+}
