@@ -1,34 +1,23 @@
 /**
  * Calling another manager, or this node's control socket: typed clients over the generated table.
  *
- * A channel is one connection, made when it is first needed and made again after it broke. Every
- * failure is an `RpcError`, so a caller asks for codes and never for strings.
+ * Every failure is an `RpcError`, so a caller asks for codes and never for strings.
  */
-import * as grpc from '@grpc/grpc-js';
 import { SERVICES } from '../../shared/wire/gen/services.ts';
-import { type Codec, type Init, WireError } from '../../shared/wire/runtime.ts';
-import { Code, RpcError, rpcError } from './errors.ts';
-import { Encoded, type Method, type RequestOf, type ResponseOf } from './service.ts';
-import type { ServiceName, Services } from './service.ts';
+import { type Init, WireError } from '../../shared/wire/runtime.ts';
+import type { ChannelCall } from './channel-call.ts';
+import { type ChannelTarget, Connection } from './connection.ts';
+import { Code, RpcError } from './errors.ts';
+import {
+  Encoded,
+  type Method,
+  type RequestOf,
+  type ResponseOf,
+  type ServiceName,
+  type Services,
+} from './service.ts';
 
-/** The names a manager's certificate answers to. */
-export const SERVER_NAMES = { MANAGER: 'swarm-manager', CA: 'swarm-ca' } as const;
-
-export type ChannelTarget =
-  /** A manager whose certificate must verify; `identity` is shown when given. */
-  | {
-      readonly to: 'manager';
-      /** `host:port`. */
-      readonly address: string;
-      readonly rootPem: string;
-      readonly identity?: { readonly certificatePem: string; readonly keyPem: string };
-      /** Default: `swarm-manager`. */
-      readonly serverName?: string;
-    }
-  /** A control socket: TLS, but whoever may open the file is trusted, and nobody shows a certificate. */
-  | { readonly to: 'socket'; readonly path: string }
-  /** Anybody at this address, unverified: only for fetching the root, whose digest is then checked. */
-  | { readonly to: 'anyone'; readonly address: string };
+export { type ChannelTarget, SERVER_NAMES } from './connection.ts';
 
 export type CallOptions = {
   readonly signal?: AbortSignal;
@@ -39,7 +28,11 @@ export type CallOptions = {
 
 /** A client stream under way. */
 export type Upload<Request, Response> = {
-  /** Resolves when there is room for the next message. */
+  /**
+   * Resolves when there is room for the next message.
+   *
+   * @throws RpcError once the call is over: its status, or Cancelled when the server ended it well.
+   */
   write(message: Init<Request> | Encoded): Promise<void>;
   /** Ends the stream; resolves with the answer, or `undefined` when the server sent none. */
   finish(): Promise<Response | undefined>;
@@ -49,225 +42,182 @@ export type Upload<Request, Response> = {
 export type Callable<M> = M extends { readonly requestStream: true }
   ? (options?: CallOptions) => Upload<RequestOf<M>, ResponseOf<M>>
   : M extends { readonly responseStream: true }
-    ? (request: Init<RequestOf<M>>, options?: CallOptions) => AsyncIterable<ResponseOf<M>>
-    : (request: Init<RequestOf<M>>, options?: CallOptions) => Promise<ResponseOf<M>>;
+    ? (request: Init<RequestOf<M>> | Encoded, options?: CallOptions) => AsyncIterable<ResponseOf<M>>
+    : (request: Init<RequestOf<M>> | Encoded, options?: CallOptions) => Promise<ResponseOf<M>>;
 
 export type ServiceClient<S extends ServiceName> = {
   readonly [K in keyof Services[S]]: Callable<Services[S][K]>;
 };
 
-const CHANNEL_OPTIONS = {
-  'grpc.use_local_subchannel_pool': 1,
-  'grpc.max_receive_message_length': -1,
-  'grpc.max_send_message_length': -1,
-  'grpc.enable_retries': 0,
-  'grpc.enable_channelz': 0,
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.enable_http_proxy': 0,
-  'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 2000,
-} as const;
-
-function unverified(): grpc.ChannelCredentials {
-  return grpc.credentials.createSsl(null, null, null, {
-    rejectUnauthorized: false,
-    checkServerIdentity: () => undefined,
-  });
-}
-
-function verified(target: ChannelTarget & { readonly to: 'manager' }): grpc.ChannelCredentials {
-  const { identity } = target;
-  return grpc.credentials.createSsl(
-    Buffer.from(target.rootPem),
-    identity === undefined ? null : Buffer.from(identity.keyPem),
-    identity === undefined ? null : Buffer.from(identity.certificatePem),
-  );
-}
-
-/** A name is always given: Node refuses an IP address as TLS server name. */
-const optionsFor = (serverName: string): grpc.ChannelOptions => ({
-  ...CHANNEL_OPTIONS,
-  'grpc.ssl_target_name_override': serverName,
-  'grpc.default_authority': serverName,
-});
-
-function open(target: ChannelTarget): grpc.Client {
-  if (target.to === 'manager') {
-    const options = optionsFor(target.serverName ?? SERVER_NAMES.MANAGER);
-    return new grpc.Client(target.address, verified(target), options);
-  }
-  const address = target.to === 'socket' ? `unix:${target.path}` : target.address;
-  return new grpc.Client(address, unverified(), optionsFor(SERVER_NAMES.MANAGER));
-}
-
-const toBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-/** The codecs of a method whose types are known only at its caller. */
+/** The codec of a method whose types are known only at its caller. */
 type AnyCodec = { create(init: unknown): unknown; encode(message: unknown): Uint8Array };
 
-function encode(codec: AnyCodec, message: unknown): Buffer {
-  if (message instanceof Encoded) return toBuffer(message.bytes);
-  return toBuffer(codec.encode(codec.create(message)));
+function encode(codec: AnyCodec, message: unknown): Uint8Array {
+  return message instanceof Encoded ? message.bytes : codec.encode(codec.create(message));
 }
 
-const same = (bytes: Buffer): Buffer => bytes;
-
-function decode(codec: Codec<unknown>, bytes: Buffer): unknown {
+function decode(method: Method, bytes: Uint8Array): unknown {
   try {
-    return codec.decode(bytes);
+    return method.response.decode(bytes);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     throw new RpcError(Code.INTERNAL, error.message);
   }
 }
 
-/** A gRPC failure as our error; anything else stays what it is. */
-function failure(error: unknown): unknown {
-  if (!(error instanceof Error) || !('code' in error) || !('details' in error)) return error;
-  return rpcError(Number(error.code), String(error.details));
-}
-
-function metadataOf(options: CallOptions | undefined): grpc.Metadata {
-  const metadata = new grpc.Metadata();
-  for (const [name, value] of Object.entries(options?.metadata ?? {})) {
-    for (const one of typeof value === 'string' ? [value] : value) metadata.add(name, one);
-  }
-  return metadata;
-}
-
-const callOptions = (options: CallOptions | undefined): grpc.CallOptions =>
-  options?.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs };
-
 const cancelled = (): RpcError => new RpcError(Code.CANCELLED, 'the call was cancelled');
+const expired = (): RpcError => new RpcError(Code.DEADLINE_EXCEEDED, 'Deadline exceeded');
 
-/** Cancels `call` when the signal says so; the returned function stops watching. */
-function follow(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
-  if (signal === undefined) return () => undefined;
-  const cancel = (): void => call.cancel();
-  signal.addEventListener('abort', cancel, { once: true });
-  return () => signal.removeEventListener('abort', cancel);
+/** gRPC allows eight digits. */
+const TIMEOUT_MS_MAX = 99_999_999;
+
+function headersOf({ timeoutMs, metadata }: CallOptions): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(metadata ?? {})) {
+    headers[name] = typeof value === 'string' ? value : [...value];
+  }
+  if (timeoutMs !== undefined) {
+    headers['grpc-timeout'] = `${Math.min(Math.max(1, Math.ceil(timeoutMs)), TIMEOUT_MS_MAX)}m`;
+  }
+  return headers;
 }
 
-function unary(client: grpc.Client, method: Method) {
-  return (request: unknown, options?: CallOptions): Promise<unknown> =>
-    new Promise((resolve, reject) => {
-      if (options?.signal?.aborted) throw cancelled();
-      const call = client.makeUnaryRequest(
-        method.path,
-        same,
-        same,
-        encode(method.request, request),
-        metadataOf(options),
-        callOptions(options),
-        (error, bytes) => {
-          unfollow();
-          if (error) reject(failure(error));
-          else settle(() => decode(method.response, bytes ?? Buffer.alloc(0)), resolve, reject);
-        },
+/** Watches a call's signal and deadline from before it has a stream until it is over. */
+class Limits {
+  readonly #signal: AbortSignal | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #onAbort = (): void => this.#end(cancelled());
+  #call: ChannelCall | undefined;
+  #reject: ((reason: RpcError) => void) | undefined;
+
+  constructor({ signal, timeoutMs }: CallOptions) {
+    this.#signal = signal;
+    if (signal?.aborted) throw cancelled();
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#end(expired()), timeoutMs);
+  }
+
+  /** The call that `opening` yields, or the reason why time or patience ended first. */
+  async follow(opening: Promise<ChannelCall>): Promise<ChannelCall> {
+    const early = Promise.withResolvers<never>();
+    this.#reject = early.reject;
+    try {
+      this.#call = await Promise.race([opening, early.promise]);
+    } catch (error) {
+      this.#release();
+      opening.then(
+        (call) => call.cancel(cancelled()),
+        () => undefined,
       );
-      const unfollow = follow(options?.signal, call);
-    });
-}
+      throw error;
+    }
+    void this.#call.ended.then(() => this.#release());
+    return this.#call;
+  }
 
-function settle<T>(
-  work: () => T,
-  resolve: (value: T) => void,
-  reject: (error: unknown) => void,
-): void {
-  try {
-    resolve(work());
-  } catch (error) {
-    reject(error);
+  #release(): void {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+  }
+
+  #end(reason: RpcError): void {
+    this.#reject?.(reason);
+    this.#call?.cancel(reason);
   }
 }
 
-function serverStream(client: grpc.Client, method: Method) {
-  return async function* (request: unknown, options?: CallOptions): AsyncGenerator<unknown, void> {
-    if (options?.signal?.aborted) throw cancelled();
-    const call = client.makeServerStreamRequest(
-      method.path,
-      same,
-      same,
-      encode(method.request, request),
-      metadataOf(options),
-      callOptions(options),
-    );
-    const unfollow = follow(options?.signal, call);
+/** The message of a call that has exactly one, or none. */
+async function onlyAnswer(call: ChannelCall): Promise<Buffer | undefined> {
+  await call.ended;
+  if (call.outcome !== 'ok') throw call.outcome ?? cancelled();
+  const answer = call.take();
+  if (call.take() !== undefined) throw new RpcError(Code.INTERNAL, 'received more than one answer');
+  return answer;
+}
+
+function unary(connection: Connection, method: Method) {
+  return async (request: unknown, options: CallOptions = {}): Promise<unknown> => {
+    const message = encode(method.request, request);
+    const call = await new Limits(options).follow(connection.call(method.path, headersOf(options)));
+    call.finish(message);
+    const answer = await onlyAnswer(call);
+    if (answer === undefined) throw new RpcError(Code.INTERNAL, 'received no answer');
+    return decode(method, answer);
+  };
+}
+
+function serverStream(connection: Connection, method: Method) {
+  return async function* (
+    request: unknown,
+    options: CallOptions = {},
+  ): AsyncGenerator<unknown, void> {
+    const message = encode(method.request, request);
+    const call = await new Limits(options).follow(connection.call(method.path, headersOf(options)));
     try {
-      for await (const bytes of call as AsyncIterable<Buffer>) yield decode(method.response, bytes);
-    } catch (error) {
-      throw failure(error);
+      call.finish(message);
+      for (;;) {
+        const next = call.take();
+        if (next !== undefined) yield decode(method, next);
+        else if (call.outcome === undefined) await call.changed();
+        else if (call.outcome === 'ok') return;
+        else throw call.outcome;
+      }
     } finally {
-      unfollow();
-      call.cancel();
+      call.cancel(cancelled());
     }
   };
 }
 
-/** gRPC's own complaint about a good end without a message, which SwarmKit's PublishLogs uses. */
-const isEmptyAnswer = (error: grpc.ServiceError): boolean =>
-  error.code === grpc.status.UNIMPLEMENTED && error.details === 'No message received';
-
-class GrpcUpload implements Upload<unknown, unknown> {
+class ChannelUpload implements Upload<unknown, unknown> {
   readonly #method: Method;
-  readonly #call: grpc.ClientWritableStream<Buffer>;
-  readonly #answer: Promise<unknown>;
+  readonly #call: Promise<ChannelCall>;
 
-  constructor(client: grpc.Client, method: Method, options: CallOptions | undefined) {
+  constructor(connection: Connection, method: Method, options: CallOptions) {
     this.#method = method;
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#answer = promise;
-    // Whoever calls `finish` or `write` learns of a failure; it must not crash one who does neither.
-    promise.catch(() => undefined);
-    this.#call = client.makeClientStreamRequest(
-      method.path,
-      same,
-      same,
-      metadataOf(options),
-      callOptions(options),
-      (error, bytes) => {
-        unfollow();
-        if (!error) settle(() => bytes && decode(method.response, bytes), resolve, reject);
-        else if (isEmptyAnswer(error)) resolve(undefined);
-        else reject(failure(error));
-      },
-    );
-    const unfollow = follow(options?.signal, this.#call);
-    if (options?.signal?.aborted) this.#call.cancel();
+    this.#call = new Limits(options).follow(connection.call(method.path, headersOf(options)));
+    // Whoever writes or finishes learns of a failure; it must not crash one who does neither.
+    this.#call.catch(() => undefined);
   }
 
   async write(message: unknown): Promise<void> {
-    if (this.#call.write(encode(this.#method.request, message))) return;
-    const room = new Promise((resolve) => this.#call.once('drain', resolve));
-    await Promise.race([room, this.#answer]);
+    const bytes = encode(this.#method.request, message);
+    const call = await this.#call;
+    const { outcome } = call;
+    if (outcome === 'ok') throw new RpcError(Code.CANCELLED, 'the server has ended the call');
+    if (outcome !== undefined) throw outcome;
+    if (!call.send(bytes)) await call.room();
   }
 
-  finish(): Promise<unknown> {
-    this.#call.end();
-    return this.#answer;
+  async finish(): Promise<unknown> {
+    const call = await this.#call;
+    call.finish();
+    const answer = await onlyAnswer(call);
+    return answer === undefined ? undefined : decode(this.#method, answer);
   }
 
   cancel(): void {
-    this.#call.cancel();
+    void this.#call.then(
+      (call) => call.cancel(cancelled()),
+      () => undefined,
+    );
   }
 }
 
-function caller(client: grpc.Client, method: Method): unknown {
+function callable(connection: Connection, method: Method): unknown {
   if (method.requestStream) {
-    return (options?: CallOptions) => new GrpcUpload(client, method, options);
+    return (options: CallOptions = {}) => new ChannelUpload(connection, method, options);
   }
-  return method.responseStream ? serverStream(client, method) : unary(client, method);
+  return method.responseStream ? serverStream(connection, method) : unary(connection, method);
 }
 
 /** One connection to one place, and the clients of its services. */
 export class Channel {
-  readonly #client: grpc.Client;
+  readonly #connection: Connection;
   readonly #services = new Map<ServiceName, unknown>();
 
   /** Connects at the first call. */
   constructor(target: ChannelTarget) {
-    this.#client = open(target);
+    this.#connection = new Connection(target);
   }
 
   service<S extends ServiceName>(name: S): ServiceClient<S>;
@@ -276,16 +226,16 @@ export class Channel {
     if (found === undefined) {
       const rows: Readonly<Record<string, Method>> = SERVICES[name];
       found = Object.fromEntries(
-        Object.entries(rows).map(([method, row]) => [method, caller(this.#client, row)]),
+        Object.entries(rows).map(([method, row]) => [method, callable(this.#connection, row)]),
       );
       this.#services.set(name, found);
     }
     return found;
   }
 
-  /** Ends the connection; calls under way fail with Cancelled. */
+  /** Ends the connection; calls under way, and those to come, fail with Cancelled. */
   close(): void {
-    this.#client.close();
+    this.#connection.close();
   }
 
   [Symbol.dispose](): void {

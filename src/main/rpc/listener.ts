@@ -40,6 +40,8 @@ export type Credentials = {
   readonly rootPem: string;
 };
 
+export type ListenerLimits = { readonly [K in keyof typeof LISTENER_LIMITS]: number };
+
 export const LISTENER_LIMITS = {
   /** Largest request message. */
   receiveBytesMax: 4 << 20,
@@ -71,6 +73,8 @@ type CommonOptions = {
   readonly credentials: Credentials;
   readonly services: readonly Implementation[];
   readonly log: Log;
+  /** Only tests have other limits. */
+  readonly limits?: Partial<ListenerLimits>;
   /** Says whether to answer a call here (`undefined`) or to pass it on. Default: all here. */
   readonly route?: (method: Method) => Relay | undefined;
 };
@@ -152,25 +156,31 @@ function admitAsSelf(self: SocketOptions['self']): Gate['admit'] {
   return (): Caller => ({ ...self(), local: true, forwardedBy: undefined });
 }
 
+type Injector = ReturnType<Server['createConnectionInjector']>;
+
 /** One accepted port or socket with its gRPC server. */
 class TlsListener {
-  readonly #grpc = new Server({
-    'grpc.max_receive_message_length': LISTENER_LIMITS.receiveBytesMax,
-    'grpc.max_send_message_length': -1,
-    'grpc.keepalive_time_ms': LISTENER_LIMITS.keepalivePeriodMs,
-    'grpc.keepalive_timeout_ms': LISTENER_LIMITS.keepaliveTimeoutMs,
-    'grpc.max_connection_idle_ms': LISTENER_LIMITS.idleConnectionMs,
-    'grpc.enable_channelz': 0,
-  });
-  readonly #injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
+  readonly #grpc: Server;
   readonly #tls: tls.Server;
   /** Every open connection, also those still shaking hands. */
   readonly #sockets = new Set<net.Socket>();
   readonly #log: Log;
+  readonly #limits: ListenerLimits;
   #stopped: Promise<void> | undefined;
 
   constructor(options: CommonOptions, admit: Gate['admit']) {
+    const limits = { ...LISTENER_LIMITS, ...options.limits };
     this.#log = options.log;
+    this.#limits = limits;
+    this.#grpc = new Server({
+      'grpc.max_receive_message_length': limits.receiveBytesMax,
+      'grpc.max_send_message_length': -1,
+      'grpc.keepalive_time_ms': limits.keepalivePeriodMs,
+      'grpc.keepalive_timeout_ms': limits.keepaliveTimeoutMs,
+      'grpc.max_connection_idle_ms': limits.idleConnectionMs,
+      'grpc.enable_channelz': 0,
+    });
+    const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
     const gate: Gate = { admit, route: options.route ?? (() => undefined), log: options.log };
     for (const service of options.services) register(this.#grpc, service, gate);
     this.#tls = tls.createServer({
@@ -178,10 +188,10 @@ class TlsListener {
       requestCert: true,
       rejectUnauthorized: false,
       ALPNProtocols: ['h2'],
-      handshakeTimeout: LISTENER_LIMITS.handshakeTimeoutMs,
+      handshakeTimeout: limits.handshakeTimeoutMs,
     });
     this.#tls.on('connection', (socket) => this.#track(socket));
-    this.#tls.on('secureConnection', (socket) => this.#accept(socket));
+    this.#tls.on('secureConnection', (socket) => this.#accept(socket, injector));
     this.#tls.on('tlsClientError', (error, socket) => {
       this.#log.debug({ error, from: socket.remoteAddress }, 'a TLS handshake failed');
       socket.destroy();
@@ -208,7 +218,7 @@ class TlsListener {
     this.#tls.setSecureContext(secureContext(credentials));
   }
 
-  stop(graceMs: number = LISTENER_LIMITS.stopGraceMs): Promise<void> {
+  stop(graceMs: number = this.#limits.stopGraceMs): Promise<void> {
     this.#stopped ??= this.#stop(graceMs);
     return this.#stopped;
   }
@@ -218,7 +228,7 @@ class TlsListener {
     socket.once('close', () => this.#sockets.delete(socket));
   }
 
-  #accept(socket: tls.TLSSocket): void {
+  #accept(socket: tls.TLSSocket, injector: Injector): void {
     this.#track(socket);
     socket.on('error', (error) => this.#log.debug({ error }, 'a connection failed'));
     const certificate = socket.getPeerCertificate();
@@ -232,7 +242,7 @@ class TlsListener {
     // gRPC asks for it on every call, and Node would parse it anew each time.
     Object.defineProperty(socket, 'getPeerCertificate', { value: () => certificate });
     if (socket.alpnProtocol === false) Object.assign(socket, { alpnProtocol: 'h2' });
-    this.#injector.injectConnection(socket);
+    injector.injectConnection(socket);
   }
 
   async #stop(graceMs: number): Promise<void> {

@@ -1,0 +1,206 @@
+/**
+ * A client's connection: TLS and HTTP/2 to one place, made when first needed and again after it broke.
+ *
+ * It is node:http2 by itself, not a gRPC library: agents by the hundred share a machine with their
+ * manager in tests and at the edge, and the library's layers cost more there than the calls
+ * themselves. A failed dial fails the calls that waited for it; whoever calls decides when to try
+ * again.
+ */
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  constants,
+} from 'node:http2';
+import tls from 'node:tls';
+import { ChannelCall } from './channel-call.ts';
+import { Code, RpcError } from './errors.ts';
+
+/** The names a manager's certificate answers to. */
+export const SERVER_NAMES = { MANAGER: 'swarm-manager', CA: 'swarm-ca' } as const;
+
+export type ChannelTarget =
+  /** A manager whose certificate must verify; `identity` is shown when given. */
+  | {
+      readonly to: 'manager';
+      /** `host:port`. */
+      readonly address: string;
+      readonly rootPem: string;
+      readonly identity?: { readonly certificatePem: string; readonly keyPem: string };
+      /** Default: `swarm-manager`. */
+      readonly serverName?: string;
+    }
+  /** A control socket: TLS, but whoever may open the file is trusted, and nobody shows a certificate. */
+  | { readonly to: 'socket'; readonly path: string }
+  /** Anybody at this address, unverified: only for fetching the root, whose digest is then checked. */
+  | { readonly to: 'anyone'; readonly address: string };
+
+export const CONNECTION_LIMITS = {
+  /** Time for TCP and TLS together. */
+  dialTimeoutMs: 10_000,
+  /** What the server may send ahead of our reading, per stream and per connection. */
+  streamWindowBytes: 1 << 20,
+  sessionWindowBytes: 4 << 20,
+} as const;
+
+type Headers = Readonly<Record<string, string | string[]>>;
+
+const unavailable = (text: string): RpcError => new RpcError(Code.UNAVAILABLE, text);
+
+/** `host:port`, with the brackets of an IPv6 host taken off. */
+function parseAddress(address: string): { readonly host: string; readonly port: number } {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+  const port = Number(address.slice(colon + 1));
+  if (colon < 1 || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw unavailable(`invalid address "${address}": expected HOST:PORT`);
+  }
+  return { host, port };
+}
+
+function tlsOptions(target: ChannelTarget): tls.ConnectionOptions {
+  const common = { ALPNProtocols: ['h2'], minVersion: 'TLSv1.2' } as const;
+  if (target.to === 'manager') {
+    const { rootPem, identity, serverName = SERVER_NAMES.MANAGER } = target;
+    return {
+      ...common,
+      ...parseAddress(target.address),
+      // A name is always given: Node refuses an IP address here.
+      servername: serverName,
+      ca: rootPem,
+      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
+    };
+  }
+  const where = target.to === 'socket' ? { path: target.path } : parseAddress(target.address);
+  const servername = SERVER_NAMES.MANAGER;
+  return { ...common, ...where, servername, rejectUnauthorized: false };
+}
+
+const placeOf = (target: ChannelTarget): string =>
+  target.to === 'socket' ? target.path : target.address;
+
+/** Resolves with the socket after its handshake. */
+function dial(target: ChannelTarget, signal: AbortSignal): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect(tlsOptions(target));
+    const fail = (text: string): void => {
+      socket.destroy();
+      reject(unavailable(`cannot connect to ${placeOf(target)}: ${text}`));
+    };
+    const onAbort = (): void => fail('the connection was closed');
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    };
+    const timer = setTimeout(() => {
+      fail(`no answer within ${CONNECTION_LIMITS.dialTimeoutMs / 1000} s`);
+    }, CONNECTION_LIMITS.dialTimeoutMs);
+    signal.addEventListener('abort', onAbort, { once: true });
+    // Stays: a late error of a socket without a listener would end the process.
+    socket.on('error', (error) => fail(error.message));
+    socket.once('close', () => {
+      settle();
+      fail('the other side closed the connection');
+    });
+    socket.once('secureConnect', () => {
+      settle();
+      socket.setNoDelay(true);
+      resolve(socket);
+    });
+  });
+}
+
+export class Connection {
+  readonly #target: ChannelTarget;
+  readonly #authority: string;
+  readonly #closing = new AbortController();
+  readonly #calls = new Set<ChannelCall>();
+  #session: ClientHttp2Session | undefined;
+  #dialling: Promise<ClientHttp2Session> | undefined;
+
+  constructor(target: ChannelTarget) {
+    this.#target = target;
+    this.#authority =
+      target.to === 'manager' ? (target.serverName ?? SERVER_NAMES.MANAGER) : SERVER_NAMES.MANAGER;
+  }
+
+  /**
+   * Begins a call; its headers are on their way when this resolves.
+   *
+   * @throws RpcError Unavailable when there is no connection, Cancelled after `close`.
+   */
+  async call(path: string, headers: Headers): Promise<ChannelCall> {
+    const session = this.#usable() ?? (await this.#connect());
+    const call = new ChannelCall(this.#request(session, path, headers));
+    this.#calls.add(call);
+    void call.ended.then(() => this.#calls.delete(call));
+    return call;
+  }
+
+  #request(session: ClientHttp2Session, path: string, headers: Headers): ClientHttp2Stream {
+    const all = {
+      [constants.HTTP2_HEADER_METHOD]: 'POST',
+      [constants.HTTP2_HEADER_PATH]: path,
+      [constants.HTTP2_HEADER_SCHEME]: 'https',
+      [constants.HTTP2_HEADER_AUTHORITY]: this.#authority,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'user-agent': 'skein',
+      ...headers,
+    };
+    try {
+      return session.request(all);
+    } catch (error) {
+      this.#forget(session);
+      throw unavailable(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Ends the connection; calls under way, and those to come, fail with Cancelled. */
+  close(): void {
+    this.#closing.abort();
+    for (const call of this.#calls) call.cancel(closed());
+    this.#session?.destroy();
+    this.#session = undefined;
+  }
+
+  #usable(): ClientHttp2Session | undefined {
+    if (this.#closing.signal.aborted) throw closed();
+    const session = this.#session;
+    return session === undefined || session.closed || session.destroyed ? undefined : session;
+  }
+
+  #connect(): Promise<ClientHttp2Session> {
+    this.#dialling ??= this.#open().finally(() => (this.#dialling = undefined));
+    return this.#dialling;
+  }
+
+  async #open(): Promise<ClientHttp2Session> {
+    const socket = await dial(this.#target, this.#closing.signal);
+    const session = connectHttp2(`https://${this.#authority}`, {
+      createConnection: () => socket,
+      settings: { enablePush: false, initialWindowSize: CONNECTION_LIMITS.streamWindowBytes },
+    });
+    session.once('connect', () => {
+      if (!session.destroyed) session.setLocalWindowSize(CONNECTION_LIMITS.sessionWindowBytes);
+    });
+    // Its calls hear of it themselves; the next call dials again.
+    session.on('error', () => this.#forget(session));
+    session.on('goaway', () => this.#forget(session));
+    session.on('close', () => this.#forget(session));
+    if (this.#closing.signal.aborted) {
+      session.destroy();
+      throw closed();
+    }
+    this.#session = session;
+    return session;
+  }
+
+  #forget(session: ClientHttp2Session): void {
+    if (this.#session === session) this.#session = undefined;
+  }
+}
+
+function closed(): RpcError {
+  return new RpcError(Code.CANCELLED, 'the client was closed');
+}
