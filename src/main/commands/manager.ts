@@ -1,0 +1,69 @@
+/** `skein manager`: runs a manager in the foreground. */
+import { Command, Flags } from '@oclif/core';
+import {
+  advertised,
+  availabilityOf,
+  DEFAULT_PORT,
+  DEFAULT_SOCKET,
+  executorOf,
+  hostPort,
+  nodeFlags,
+} from '../cli/node-flags.ts';
+
+export class ManagerCommand extends Command {
+  static override summary = 'Run a manager';
+  static override description =
+    'Founds a cluster when the state directory is new, and goes on with it otherwise. ' +
+    'The node also runs tasks, unless --executor none.';
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --state-dir /var/lib/skein',
+    '<%= config.bin %> <%= command.id %> --listen-remote-api 10.0.0.1:2377 --availability drain',
+  ];
+
+  static override flags = {
+    ...nodeFlags,
+    'listen-remote-api': Flags.string({
+      description: 'host:port for nodes and managers',
+      default: `0.0.0.0:${DEFAULT_PORT}`,
+    }),
+    'advertise-remote-api': Flags.string({ description: 'host:port at which others reach it' }),
+    'listen-control-api': Flags.string({
+      description: 'the control socket',
+      default: DEFAULT_SOCKET,
+    }),
+    'raft-tick': Flags.integer({
+      description: 'milliseconds of a raft tick',
+      default: 1000,
+      min: 10,
+      hidden: true,
+    }),
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(ManagerCommand);
+    const { engineAnswers, runDaemon } = await import('../cli/daemon.ts');
+    const listen = hostPort('listen-remote-api', flags['listen-remote-api'], DEFAULT_PORT);
+    const given = flags['advertise-remote-api'];
+    const advertise = advertised(
+      given === undefined ? undefined : hostPort('advertise-remote-api', given, listen.port),
+      listen,
+    );
+    const address = flags['join-addr'];
+    process.exitCode = await runDaemon({
+      stateDir: flags['state-dir'],
+      hostname: flags.hostname ?? '',
+      join: address === undefined ? undefined : { address, token: flags['join-token'] ?? '' },
+      availability: availabilityOf(flags.availability),
+      executor: await executorOf(flags, engineAnswers),
+      taskThreads: flags['task-threads'],
+      manager: {
+        listen,
+        advertise,
+        controlSocket: flags['listen-control-api'],
+        tickMs: flags['raft-tick'],
+      },
+      logLevel: flags['log-level'],
+    });
+  }
+}
