@@ -6,7 +6,7 @@
  * The node order, best first: fewer failures, if either node is tainted; fewer active tasks of the
  * service; fewer active tasks; more room; lower number.
  */
-import { grownInt32 } from './columns.ts';
+import { grownInt32 } from '../../../shared/kit/columns.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import { fits } from './filters.ts';
 import { NODES_MAX, type NodeTable } from './node-table.ts';

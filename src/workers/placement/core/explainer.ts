@@ -5,7 +5,7 @@
  */
 import type { Explanation } from '../../../shared/lanes/placement.ts';
 import { FILTERS } from '../../../shared/lanes/placement.ts';
-import { Int32List } from './columns.ts';
+import { Int32List } from '../../../shared/kit/columns.ts';
 import { explanation, noSuitableNode } from './explain.ts';
 import { PASSES } from './filters.ts';
 import type { NodeTable } from './node-table.ts';

@@ -6,7 +6,7 @@
  * A position is a count of entries since the start. A reader remembers the position up to which it
  * has read; when that is older than what is kept, it has to look at every node.
  */
-import { grownFloat64, grownInt32 } from './columns.ts';
+import { grownFloat64, grownInt32 } from '../../../shared/kit/columns.ts';
 
 /** Entries kept at least, and per node; above that the older half goes. */
 const KEPT_MIN = 1_024;

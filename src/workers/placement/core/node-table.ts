@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import type { GenericClaim, NodeFacts } from '../../../shared/lanes/placement.ts';
-import { grownFloat64, grownInt32, grownUint8 } from './columns.ts';
+import { grownFloat64, grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import { bump, GenericStock } from './generic-stock.ts';
 import { Journal } from './journal.ts';

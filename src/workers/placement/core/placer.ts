@@ -10,7 +10,7 @@ import type {
   TaskClaims,
   ToPlacement,
 } from '../../../shared/lanes/placement.ts';
-import { Int32List } from './columns.ts';
+import { Int32List } from '../../../shared/kit/columns.ts';
 import { Explainer } from './explainer.ts';
 import { FailureLog } from './failure-log.ts';
 import { firstFailure, PASSES, verdict } from './filters.ts';

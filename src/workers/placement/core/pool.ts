@@ -8,7 +8,7 @@
  * next used. So a placement costs nothing in the pools that do not take part.
  */
 import { subjectLabel, type ConstraintSubject } from '../../../shared/model/constraints.ts';
-import { grownInt32, grownUint8 } from './columns.ts';
+import { grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import { PASSES, verdict } from './filters.ts';
 import { Fork, type Branch } from './fork.ts';

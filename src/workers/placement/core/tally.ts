@@ -2,7 +2,7 @@
  * How many active tasks of a service are on a node, for the pairs where it is not none: a hash table
  * in typed arrays whose entries of one service are chained, so that a service's nodes can be listed.
  */
-import { grownInt32 } from './columns.ts';
+import { grownInt32 } from '../../../shared/kit/columns.ts';
 
 const NONE = -1;
 

@@ -3,7 +3,7 @@
  * the queue it waits in. A queue is a chain through the columns, so a task leaves it from anywhere.
  */
 import assert from 'node:assert/strict';
-import { grownFloat64, grownInt32, grownUint8 } from './columns.ts';
+import { grownFloat64, grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
 
 export const TASK = {
   /** Not known here. */

@@ -1,4 +1,4 @@
-/** Typed arrays that grow: columns indexed by the small numbers that main hands out. */
+/** Typed arrays that grow: columns indexed by small numbers, and lists. */
 
 /** The column itself when it has room for `index`, else a copy of at least twice the size. */
 export function grownInt32(

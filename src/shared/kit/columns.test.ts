@@ -1,0 +1,36 @@
+/** Growing columns keep what they hold and fill the rest. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { grownFloat64, grownInt32, grownUint8, Int32List } from './columns.ts';
+
+test('a column with room is given back as it is', () => {
+  const column = new Int32Array(4);
+  assert.equal(grownInt32(column, 3), column);
+  const bytes = new Uint8Array(1);
+  assert.equal(grownUint8(bytes, 0), bytes);
+});
+
+test('a grown column keeps its values and has the fill behind them', () => {
+  const column = grownInt32(Int32Array.of(5, 6), 2, -1);
+  assert.deepEqual(column.slice(0, 4), Int32Array.of(5, 6, -1, -1));
+  assert.ok(column.length >= 64);
+  assert.equal(grownInt32(column, 10_000).length, 10_001);
+  assert.equal(grownInt32(new Int32Array(100), 100).length, 200);
+  assert.deepEqual(grownUint8(Uint8Array.of(7), 1).slice(0, 2), Uint8Array.of(7, 0));
+  const large = Float64Array.of(2 ** 40);
+  assert.deepEqual(grownFloat64(large, 1).slice(0, 2), Float64Array.of(2 ** 40, 0));
+});
+
+test('a list holds what was pushed, and gives copies', () => {
+  const list = new Int32List();
+  for (let value = 0; value < 200; value++) list.push(value);
+  assert.equal(list.length, 200);
+  assert.equal(list.at(199), 199);
+  const copy = list.copy();
+  list.clear();
+  assert.equal(list.length, 0);
+  assert.deepEqual(
+    [...copy],
+    Array.from({ length: 200 }, (_, value) => value),
+  );
+});
