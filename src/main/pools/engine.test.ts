@@ -279,6 +279,40 @@ for (const mode of MODES) {
   });
 }
 
+test('what a thread had published before its death is handled before its successor starts', async () => {
+  const gate = Promise.withResolvers<void>();
+  const values: unknown[] = [];
+  const handledAtStart: number[] = [];
+  const restarted = Promise.withResolvers<void>();
+  const { engine } = echo('blocking', {
+    rings: { toMainBytes: 1 << 20 },
+    onStart: (_lane, place) => {
+      handledAtStart.push(values.length);
+      if (place.generation === 2) restarted.resolve();
+    },
+    onMessages: async (messages) => {
+      await gate.promise;
+      values.push(...messages.map((message) => fieldsOf(message.value)['i']));
+    },
+  });
+  await using _ = engine;
+  await engine.start();
+  const lane = laneOf(engine);
+  lane.send({ kind: 'burst', count: 2_000, lengthBytes: 100 });
+  while (lane.stats().received.ringBytes < 100_000) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await engine.kill(0);
+  gate.resolve();
+  await restarted.promise;
+  assert.ok(values.length > 900, `only ${values.length} were handled`);
+  assert.deepEqual(
+    values,
+    values.map((_unused, i) => i),
+  );
+  assert.deepEqual(handledAtStart, [0, values.length]);
+});
+
 test('a handler that never comes back does not hold up the stop for ever', async () => {
   const called = Promise.withResolvers<void>();
   const { engine } = echo('blocking', {

@@ -72,7 +72,10 @@ export class Seat<Out, In> {
     assert(this.#life === undefined, 'a seat starts once');
     const first = this.#occupy();
     this.#life = this.#live(first);
-    const failed = await Promise.race([first.opened.then(() => undefined), first.over]);
+    const failed = await Promise.race([
+      first.opened.then(() => (first.lane.peerOpened ? undefined : first.over)),
+      first.over,
+    ]);
     if (failed !== undefined && !this.#isStopping) {
       throw new Error(`thread ${this.#name(1)} did not start: ${failed.reason}`, {
         cause: failed.cause,
