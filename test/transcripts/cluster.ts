@@ -119,7 +119,9 @@ export class Cluster {
     const ready = raft.ready();
     const { persist, committed } = ready;
     const binds = isBinding(persist, storage);
-    assert.equal(persist.mustSync, binds || persist.snapshot !== null, 'mustSync of a Ready');
+    const reconfigures = committed.some(({ type }) => type !== EntryType.EntryNormal);
+    const mustSync = binds || reconfigures || persist.snapshot !== null;
+    assert.equal(persist.mustSync, mustSync, 'mustSync of a Ready');
     this.#output.lines(describeReady(ready, binds));
     if (persist.hardState !== null) storage.setHardState(persist.hardState);
     if (persist.snapshot !== null) storage.applySnapshot(persist.snapshot);
@@ -188,7 +190,7 @@ export class Cluster {
   }
 }
 
-/** Whether a promise may rest on what is to be stored, snapshots aside. */
+/** What scripts call MustSync; we also sync snapshots, and changes of the configuration. */
 function isBinding({ entries, hardState }: Persist, storage: MemoryStorage): boolean {
   const before = storage.hardState;
   const now = hardState ?? before;

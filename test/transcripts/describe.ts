@@ -41,8 +41,7 @@ export function describeRole(role: Role): string {
 }
 
 /**
- * All lines of a Ready. `mustSync` is told by the caller: scripts do not count a snapshot as
- * something to sync, we do.
+ * All lines of a Ready. `mustSync` is told by the caller: scripts do not sync all that we do.
  */
 export function describeReady(ready: Ready, mustSync: boolean): readonly string[] {
   const { softState, readStates, persist, committed } = ready;

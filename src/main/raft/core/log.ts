@@ -157,6 +157,15 @@ export class RaftLog {
     return true;
   }
 
+  /**
+   * At a start: the application already holds the state at `index`. That was committed then, even
+   * if the commit mark itself was lost in a crash.
+   */
+  resumeAt(index: number): void {
+    this.commitTo(index);
+    if (index > this.#applied) this.appliedTo(index);
+  }
+
   appliedTo(index: number): void {
     assert(index <= this.#committed, `applied ${index} before commit ${this.#committed}`);
     assert(index >= this.#applied, `applied ${index} after ${this.#applied}`);

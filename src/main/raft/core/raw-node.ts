@@ -57,7 +57,7 @@ export class RawNode {
   /** @throws ConfigurationError when the stored configuration has learners or is a joint one. */
   constructor(config: RaftConfig) {
     const raft = new RaftState(resolveSettings(config), config.storage);
-    if (config.applied !== undefined && config.applied > 0) raft.log.appliedTo(config.applied);
+    if (config.applied !== undefined) raft.log.resumeAt(config.applied);
     becomeFollower(raft, raft.term, NONE);
     this.#raft = raft;
     this.#softState = raft.softState;
@@ -182,15 +182,19 @@ export class RawNode {
     raft.promises = [];
     raft.readStates = [];
     const toPeers = promises.filter((message) => message.to !== raft.id);
+    const committed = raft.log.nextCommitted(raft.settings.maxCommittedSizePerReady);
+    // Nobody may act on a new configuration, and be gone, before this node is sure to keep it.
+    const reconfigures = committed.some((entry) => entry.type !== EntryType.EntryNormal);
     // A request for votes states what this node's log holds, so that has to be durable too.
-    const waits = messages.some((message) => message.type === MessageType.MsgVote);
+    const asks = messages.some((message) => message.type === MessageType.MsgVote);
+    const waits = reconfigures || asks;
     const ready: Ready = {
       softState: this.#newSoftState(),
       readStates,
-      persist: this.#persist(),
+      persist: this.#persist(reconfigures),
       sendNow: waits ? [] : messages,
       sendAfterPersist: waits ? [...messages, ...toPeers] : toPeers,
-      committed: raft.log.nextCommitted(raft.settings.maxCommittedSizePerReady),
+      committed,
     };
     this.#softState = raft.softState;
     this.#hardState = raft.hardState;
@@ -234,7 +238,7 @@ export class RawNode {
     };
   }
 
-  #persist(): Persist {
+  #persist(reconfigures: boolean): Persist {
     const { log, term, vote } = this.#raft;
     const snapshot = log.pendingSnapshot;
     const entries = log.unstableEntries.slice();
@@ -243,7 +247,7 @@ export class RawNode {
       hardState: this.#newHardState(),
       snapshot,
       entries,
-      mustSync: binds || entries.length > 0 || snapshot !== null,
+      mustSync: binds || reconfigures || entries.length > 0 || snapshot !== null,
     };
   }
 

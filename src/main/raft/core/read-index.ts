@@ -43,15 +43,14 @@ export function releaseEarlyReads(raft: RaftState): void {
 }
 
 function readAsLeader(raft: RaftState, request: Message): void {
-  const { voters } = raft.tracker;
-  if (voters.length === 1 && voters[0] === raft.id) answer(raft, request, raft.log.committed);
-  // Before that, the leader may not know of entries that its predecessors committed.
-  else if (!hasCommittedInTerm(raft)) raft.earlyReads.push(request);
-  else confirm(raft, request);
+  // Before its first commit the leader may not know of all that was committed before it: neither by
+  // its predecessors, nor by itself before a crash that cost it its commit mark.
+  if (hasCommittedInTerm(raft)) confirm(raft, request);
+  else raft.earlyReads.push(request);
 }
 
 function confirm(raft: RaftState, request: Message): void {
-  if (raft.settings.readOnlyOption === 'lease-based') {
+  if (raft.settings.readOnlyOption === 'lease-based' || isSoleVoter(raft)) {
     answer(raft, request, raft.log.committed);
     return;
   }
@@ -67,6 +66,10 @@ function answer(raft: RaftState, request: Message, index: number): void {
     return;
   }
   raft.send(MessageType.MsgReadIndexResp, request.from, { index, entries: request.entries });
+}
+
+function isSoleVoter({ id, tracker }: RaftState): boolean {
+  return tracker.voters.length === 1 && tracker.voters[0] === id;
 }
 
 function hasCommittedInTerm(raft: RaftState): boolean {

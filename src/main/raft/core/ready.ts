@@ -4,7 +4,8 @@
  * A shell does, for each Ready, in this order:
  * 1. send `sendNow`, whenever it likes;
  * 2. store `persist` (a snapshot replaces the log and comes before the entries; entries replace
- *    whatever is stored from the first one's index on), synced to disk if `persist.mustSync`;
+ *    whatever is stored from the first one's index on), synced to disk with all that was stored
+ *    before if `persist.mustSync`;
  * 3. only when that is done, send `sendAfterPersist`;
  * 4. apply `committed` in order, after the snapshot of `persist` if there is one, with
  *    `RawNode.applyConfChange` for each configuration change;
@@ -22,7 +23,7 @@ export type Persist = {
   /** Replaces the whole log and state. */
   readonly snapshot: Snapshot | null;
   readonly entries: readonly Entry[];
-  /** Whether anything rests on this; a commit mark alone may be lost in a crash. */
+  /** Whether anything rests on this; a mere commit mark may be lost in a crash. */
   readonly mustSync: boolean;
 };
 

@@ -1,0 +1,87 @@
+/**
+ * What must hold in every raft group at every moment, checked against what members say and store.
+ */
+import assert from 'node:assert/strict';
+import type { Entry, Snapshot } from '../../../../shared/wire/gen/raftpb.ts';
+import type { ReadState } from '../read-only.ts';
+import type { LogStorage } from '../storage.ts';
+
+export class Invariants {
+  readonly #startIndex: number;
+  readonly #leaders = new Map<number, bigint>();
+  /** By index, what was applied there first. */
+  readonly #committed = new Map<number, Entry>();
+  /** By context, the highest index that was applied anywhere when the read was asked. */
+  readonly #readFloors = new Map<string, number>();
+
+  /** @param startIndex the index that all members start from. */
+  constructor(startIndex: number) {
+    this.#startIndex = startIndex;
+  }
+
+  /** Highest index that was applied anywhere. */
+  get committedIndex(): number {
+    return this.#startIndex + this.#committed.size;
+  }
+
+  /** `id` leads from now on: alone in its term, and with all that was committed. */
+  leads(id: bigint, term: number, log: LogStorage): void {
+    const other = this.#leaders.get(term) ?? id;
+    assert.equal(other, id, `term ${term} is led by ${other} and ${id}`);
+    this.#leaders.set(term, id);
+    for (let index = log.firstIndex(); index <= this.committedIndex; index += 1) {
+      const want = this.#committed.get(index)?.term;
+      assert.equal(log.term(index), want, `leader ${id} of term ${term} lacks ${want}/${index}`);
+    }
+  }
+
+  /** A member applies `entry`: the same as all others at this index. */
+  applies(id: bigint, entry: Entry): void {
+    const first = this.#committed.get(entry.index);
+    if (first !== undefined) {
+      assert.equal(print(entry), print(first), `${id} applies another entry at ${entry.index}`);
+      return;
+    }
+    assert.equal(entry.index, this.committedIndex + 1, `${id} applies ahead of a gap`);
+    this.#committed.set(entry.index, entry);
+  }
+
+  /** A member restores `snapshot`: a state that was reached by applying. */
+  restores(id: bigint, { metadata }: Snapshot): void {
+    const { index, term } = metadata;
+    const want = this.#committed.get(index)?.term;
+    assert.equal(term, want, `${id} restores a snapshot ${term}/${index} that nobody applied`);
+  }
+
+  asksRead(context: string): void {
+    this.#readFloors.set(context, this.committedIndex);
+  }
+
+  /** A read may be answered: from an index that misses nothing applied before it was asked. */
+  answersRead(id: bigint, { index, context }: ReadState): void {
+    const floor = this.#readFloors.get(Buffer.from(context).toString()) ?? Infinity;
+    assert.ok(index >= floor, `${id} reads at ${index}, though ${floor} was applied before`);
+  }
+
+  /** Logs that agree in an entry agree in all entries before it. */
+  agree(one: LogStorage, other: LogStorage): void {
+    const first = Math.max(one.firstIndex(), other.firstIndex());
+    let agreeing = false;
+    for (let at = Math.min(one.lastIndex(), other.lastIndex()); at >= first; at -= 1) {
+      const same = one.term(at) === other.term(at);
+      assert.ok(same || !agreeing, `logs agree after ${at}, but not at it`);
+      agreeing = same;
+      if (same) assert.equal(print(entryAt(one, at)), print(entryAt(other, at)));
+    }
+  }
+}
+
+function entryAt(log: LogStorage, index: number): Entry | undefined {
+  return log.entries(index, index + 1, Infinity)?.[0];
+}
+
+/** All of an entry as one comparable text. */
+function print(entry: Entry | undefined): string {
+  const { term, index, type, data } = entry ?? {};
+  return `${term}/${index} type ${type} ${Buffer.from(data ?? []).toString('hex')}`;
+}
