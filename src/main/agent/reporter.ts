@@ -2,7 +2,7 @@
  * Tells the manager what became of tasks: the newest status of each, all that have gathered in one
  * call, one call at a time (behaviour rule 11.2).
  */
-import { TaskStatus } from '../../shared/wire/gen/types.ts';
+import type { TaskStatus } from '../../shared/wire/gen/types.ts';
 import { Code, hasCode } from '../rpc/errors.ts';
 
 /** Statuses in one call: far below the manager's limit of 4 MiB. */

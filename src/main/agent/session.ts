@@ -48,9 +48,8 @@ export class Session {
   async run(description: NodeDescription): Promise<never> {
     const { signal } = this.#controller;
     const dispatcher = this.#channel.service('Dispatcher');
-    const messages = dispatcher
-      .Session({ description, sessionId: this.#id }, { signal })
-      [Symbol.asyncIterator]();
+    const stream = dispatcher.Session({ description, sessionId: this.#id }, { signal });
+    const messages = stream[Symbol.asyncIterator]();
     try {
       await this.#first(messages);
       this.#parts.onRegistered(this.#id, dispatcher);
@@ -136,8 +135,11 @@ export class Session {
 /** Rejects with the signal's reason once it is aborted. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const fail = (): void => reject(signal.reason as Error);
+    const fail = (): void => reject(abortReason(signal));
     if (signal.aborted) fail();
     else signal.addEventListener('abort', fail, { once: true });
   });
 }
+
+const abortReason = (signal: AbortSignal): Error =>
+  signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));

@@ -46,14 +46,14 @@ export const nodeFlags = {
   }),
 };
 
-const AVAILABILITY = {
-  active: NodeSpecAvailability.ACTIVE,
-  pause: NodeSpecAvailability.PAUSE,
-  drain: NodeSpecAvailability.DRAIN,
-} as const;
+const AVAILABILITY = new Map([
+  ['active', NodeSpecAvailability.ACTIVE],
+  ['pause', NodeSpecAvailability.PAUSE],
+  ['drain', NodeSpecAvailability.DRAIN],
+]);
 
 export function availabilityOf(text: string | undefined): NodeSpecAvailability {
-  return AVAILABILITY[(text ?? 'active') as keyof typeof AVAILABILITY];
+  return AVAILABILITY.get(text ?? 'active') ?? NodeSpecAvailability.ACTIVE;
 }
 
 /** Reads `host:port`, `[v6]:port` or `host`; the flag's name is for the error. */

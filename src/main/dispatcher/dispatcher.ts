@@ -107,7 +107,7 @@ export class Dispatcher {
       const nodes = [...view.nodes.all()];
       for (const node of nodes) {
         if (node.status.state === NodeStatusState.DOWN) this.#registry.down(node.id, nowMs);
-        else this.#registry.await(node.id, nowMs);
+        else this.#registry.expect(node.id, nowMs);
       }
       return nodes.filter((n) => n.status.state !== NodeStatusState.DOWN).map((n) => n.id);
     });

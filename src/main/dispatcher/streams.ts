@@ -4,8 +4,8 @@
  */
 import { TaskState } from '../../shared/wire/gen/types.ts';
 import type { Commit, TaskChange } from '../store/transaction.ts';
-import { mustSend, NodeAssignments } from './core/assignments.ts';
-import { Mark } from '../kit/mark.ts';
+import { mustSend, type NodeAssignments } from './core/assignments.ts';
+import type { Mark } from '../kit/mark.ts';
 
 /** One stream to a node: `mark` wakes its loop, or ends it. */
 export type Stream = { readonly nodeId: string; readonly sessionId: string; readonly mark: Mark };
@@ -74,7 +74,7 @@ export class Streams {
   /** Ends the streams of a node, but for those of the session `except`. */
   end(nodeId: string, error: Error, except = ''): void {
     for (const streams of [this.sessions, this.assignments]) {
-      for (const stream of [...streams.of(nodeId)]) {
+      for (const stream of streams.of(nodeId)) {
         if (stream.sessionId !== except) stream.mark.fail(error);
       }
     }
@@ -82,7 +82,7 @@ export class Streams {
 
   endAll(error: Error): void {
     for (const streams of [this.sessions, this.assignments]) {
-      for (const stream of [...streams.all()]) stream.mark.fail(error);
+      for (const stream of streams.all()) stream.mark.fail(error);
     }
   }
 }

@@ -11,6 +11,19 @@ function* count(log: string[], name: string, to: number): Work {
   }
 }
 
+function* slow(): Work {
+  for (let i = 0; i < 5; i += 1) {
+    const until = performance.now() + 5;
+    while (performance.now() < until);
+    yield;
+  }
+}
+
+function* broken(): Work {
+  yield;
+  throw new Error('broken');
+}
+
 test('work runs in order, to its end, and never in the turn that adds it', async () => {
   const log: string[] = [];
   const bites = new Bites(assert.ifError);
@@ -24,15 +37,7 @@ test('work runs in order, to its end, and never in the turn that adds it', async
 test('other turns run between bites', async () => {
   const bites = new Bites(assert.ifError);
   let turns = 0;
-  bites.add(
-    (function* slow(): Work {
-      for (let i = 0; i < 5; i += 1) {
-        const until = performance.now() + 5;
-        while (performance.now() < until);
-        yield;
-      }
-    })(),
-  );
+  bites.add(slow());
   while (!bites.idle) {
     await turn();
     turns += 1;
@@ -44,12 +49,7 @@ test('a failure is told and the next piece goes on', async () => {
   const errors: unknown[] = [];
   const log: string[] = [];
   const bites = new Bites((error) => errors.push(error));
-  bites.add(
-    (function* broken(): Work {
-      yield;
-      throw new Error('broken');
-    })(),
-  );
+  bites.add(broken());
   bites.add(count(log, 'a', 1));
   while (!bites.idle) await turn();
   assert.equal(errors.length, 1);

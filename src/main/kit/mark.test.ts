@@ -10,9 +10,10 @@ test('many sets are one wake-up', async () => {
   mark.set();
   await mark.next(never);
   let woken = false;
-  const next = mark.next(never).then(() => {
+  const next = (async (): Promise<void> => {
+    await mark.next(never);
     woken = true;
-  });
+  })();
   await new Promise((resolve) => void setImmediate(resolve));
   assert.equal(woken, false);
   mark.set();

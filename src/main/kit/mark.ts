@@ -20,7 +20,10 @@ export class Mark {
 
   /** Waits until the flag is set, and lowers it. @throws what `fail` was given, or the signal's reason. */
   async next(signal: AbortSignal): Promise<void> {
-    const abort = (): void => this.fail(signal.reason as Error);
+    const abort = (): void => {
+      const { reason } = signal;
+      this.fail(reason instanceof Error ? reason : new Error(String(reason)));
+    };
     signal.addEventListener('abort', abort, { once: true });
     try {
       if (signal.aborted) abort();

@@ -97,11 +97,10 @@ export class LogBroker {
 
   #commit(commit: Commit): void {
     if (this.#readers.size === 0) return;
+    const followers = [...this.#readers.values()].filter((r) => r.subscription.follow);
     for (const change of commit.changes) {
       if (change.kind === 'task' && change.action !== 'remove') {
-        for (const reader of this.#readers.values()) {
-          if (reader.subscription.follow) this.#consider(reader, change.object);
-        }
+        for (const reader of followers) this.#consider(reader, change.object);
       }
       if (change.kind !== 'node') continue;
       const gone =

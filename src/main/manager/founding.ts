@@ -7,7 +7,7 @@ import { durationOf } from '../../shared/model/time.ts';
 import { initialNetworkSpecs } from '../../shared/model/networks.ts';
 import type { Env } from '../../shared/kit/env.ts';
 import { Cluster, Network, Node } from '../../shared/wire/gen/objects.ts';
-import { NodeSpecAvailability, NodeSpecMembership } from '../../shared/wire/gen/specs.ts';
+import { type NodeSpecAvailability, NodeSpecMembership } from '../../shared/wire/gen/specs.ts';
 import { NodeRole } from '../../shared/wire/gen/types.ts';
 import { clusterRootCa, ownCertificate } from '../ca/bootstrap.ts';
 import type { RootCa } from '../ca/root.ts';

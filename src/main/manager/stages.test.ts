@@ -16,7 +16,8 @@ const stage = (log: string[], name: string, fails = false): Stage => ({
 test('what starts in order stops in reverse', async () => {
   const log: string[] = [];
   {
-    await using _all = await startAll([stage(log, 'a'), stage(log, 'b')]);
+    await using all = await startAll([stage(log, 'a'), stage(log, 'b')]);
+    assert.ok(all);
   }
   assert.deepEqual(log, ['+a', '+b', '-b', '-a']);
 });

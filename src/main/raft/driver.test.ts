@@ -52,10 +52,7 @@ async function start(directory: string, interval = 0): Promise<Running> {
   const log = new LmdbLog(directory, KEY);
   if (log.member() === undefined) await foundLog(log, MEMBER, []);
   const machine = new Texts();
-  let leads: () => void = () => undefined;
-  const leading = new Promise<void>((resolve) => {
-    leads = resolve;
-  });
+  const { promise: leading, resolve: leads } = Promise.withResolvers<void>();
   const driver = new RaftDriver({
     log,
     machine,

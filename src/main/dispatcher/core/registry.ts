@@ -51,7 +51,7 @@ export class Registry {
   }
 
   /** A node known from the store at the start of this leadership, not down. */
-  await(nodeId: string, nowMs: number): void {
+  expect(nodeId: string, nowMs: number): void {
     const deadlineMs = nowMs + this.#periodMs * DISPATCHER.graceFactorUnknown;
     this.#nodes.set(nodeId, { state: 'awaited', deadlineMs });
   }

@@ -147,17 +147,14 @@ function failureStatus(input: UpdateInput): UpdatePlan['status'] {
   const action = config?.failureAction ?? UpdateConfigFailureAction.PAUSE;
   const cause = `due to failure or early termination of task ${taskId}`;
   if (service.updateStatus?.state === ROLLBACK_STARTED) {
-    if (action === UpdateConfigFailureAction.CONTINUE) return undefined;
-    return { state: ROLLBACK_PAUSED, message: `rollback paused ${cause}` };
+    return action === UpdateConfigFailureAction.CONTINUE
+      ? undefined
+      : { state: ROLLBACK_PAUSED, message: `rollback paused ${cause}` };
   }
-  switch (action) {
-    case UpdateConfigFailureAction.CONTINUE:
-      return undefined;
-    case UpdateConfigFailureAction.PAUSE:
-      return { state: PAUSED, message: `update paused ${cause}` };
-    case UpdateConfigFailureAction.ROLLBACK:
-      return { state: ROLLBACK_STARTED, message: `update rolled back ${cause}` };
-  }
+  if (action === UpdateConfigFailureAction.CONTINUE) return undefined;
+  return action === UpdateConfigFailureAction.ROLLBACK
+    ? { state: ROLLBACK_STARTED, message: `update rolled back ${cause}` }
+    : { state: PAUSED, message: `update paused ${cause}` };
 }
 
 /** How long a new task is watched: one that ends within this time has failed. */

@@ -148,7 +148,7 @@ export class World implements Disposable {
       await this.settle();
       const now = timestampOf(this.env.nowMs());
       await this.store.update((tx) => {
-        for (const row of [...tx.tasks.all()]) {
+        for (const row of Array.from(tx.tasks.all())) {
           const state = this.#nextState(row);
           if (state === undefined) continue;
           const nodeId = row.nodeId === '' ? placeOn(factOf(row)) : row.nodeId;
