@@ -1,7 +1,12 @@
 /**
  * One call of a client on an HTTP/2 stream: frames out, frames in, and one status at the end.
  */
-import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Stream,
+  constants,
+  type Http2Session,
+  type IncomingHttpHeaders,
+} from 'node:http2';
 import { Code, RpcError, rpcError } from './errors.ts';
 import { frame, FrameReader } from './frames.ts';
 
@@ -36,6 +41,7 @@ function statusIn(headers: IncomingHttpHeaders): RpcError | 'ok' | undefined {
 
 export class ChannelCall {
   readonly #stream: ClientHttp2Stream;
+  readonly #session: Http2Session | undefined;
   readonly #reader = new FrameReader();
   readonly #queue: Buffer[] = [];
   #status: RpcError | 'ok' | undefined;
@@ -47,6 +53,7 @@ export class ChannelCall {
 
   constructor(stream: ClientHttp2Stream) {
     this.#stream = stream;
+    this.#session = stream.session;
     stream.on('response', (headers) => this.#onHeaders(headers));
     stream.on('trailers', (headers) => (this.#status ??= statusIn(headers)));
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
@@ -124,9 +131,13 @@ export class ChannelCall {
     this.#wake?.();
   }
 
+  /** The stream closed without a status: with its connection, or by itself. */
   #lost(): RpcError {
+    if (this.#session?.destroyed !== false) {
+      return new RpcError(Code.UNAVAILABLE, this.#problem ?? 'the connection was closed');
+    }
     const code = CODE_OF_RESET[this.#stream.rstCode ?? 0] ?? Code.INTERNAL;
-    return new RpcError(code, this.#problem ?? 'the connection was closed');
+    return new RpcError(code, this.#problem ?? 'the server ended the call');
   }
 
   #finish(outcome: RpcError | 'ok'): void {

@@ -26,6 +26,7 @@ import {
   type Gate,
   headerOf,
   type Implementation,
+  LiveCalls,
   type Method,
   type RawCall,
   register,
@@ -54,6 +55,8 @@ export const LISTENER_LIMITS = {
   keepaliveTimeoutMs: 20_000,
   /** What `stop` gives to calls that are being answered. */
   stopGraceMs: 8000,
+  /** What `stop` then gives to answers on their way. */
+  flushMs: 250,
 } as const;
 
 /** Forward-secret authenticated ciphers only, as SwarmKit's servers offer them. */
@@ -156,16 +159,26 @@ function admitAsSelf(self: SocketOptions['self']): Gate['admit'] {
   return (): Caller => ({ ...self(), local: true, forwardedBy: undefined });
 }
 
+/** Both ends of a TCP connection; `undefined` for a Unix socket, or when it is gone already. */
+function endsOf(socket: net.Socket): string | undefined {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  if (remotePort === undefined) return undefined;
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
 type Injector = ReturnType<Server['createConnectionInjector']>;
 
 /** One accepted port or socket with its gRPC server. */
 class TlsListener {
   readonly #grpc: Server;
   readonly #tls: tls.Server;
-  /** Every open connection, also those still shaking hands. */
-  readonly #sockets = new Set<net.Socket>();
+  /** TCP connections still shaking hands, by both their ends: Node does not tell whose TLS it is. */
+  readonly #handshaking = new Map<string, net.Socket>();
+  /** The TLS sockets that gRPC has got. */
+  readonly #served = new Set<net.Socket>();
   readonly #log: Log;
   readonly #limits: ListenerLimits;
+  readonly #calls = new LiveCalls();
   #stopped: Promise<void> | undefined;
 
   constructor(options: CommonOptions, admit: Gate['admit']) {
@@ -181,7 +194,8 @@ class TlsListener {
       'grpc.enable_channelz': 0,
     });
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
-    const gate: Gate = { admit, route: options.route ?? (() => undefined), log: options.log };
+    const route = options.route ?? (() => undefined);
+    const gate: Gate = { admit, route, calls: this.#calls, log: options.log };
     for (const service of options.services) register(this.#grpc, service, gate);
     this.#tls = tls.createServer({
       ...secureContext(options.credentials),
@@ -190,7 +204,7 @@ class TlsListener {
       ALPNProtocols: ['h2'],
       handshakeTimeout: limits.handshakeTimeoutMs,
     });
-    this.#tls.on('connection', (socket) => this.#track(socket));
+    this.#tls.on('connection', (socket) => this.#onConnection(socket));
     this.#tls.on('secureConnection', (socket) => this.#accept(socket, injector));
     this.#tls.on('tlsClientError', (error, socket) => {
       this.#log.debug({ error, from: socket.remoteAddress }, 'a TLS handshake failed');
@@ -223,13 +237,17 @@ class TlsListener {
     return this.#stopped;
   }
 
-  #track(socket: net.Socket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+  #onConnection(socket: net.Socket): void {
+    const ends = endsOf(socket);
+    if (ends === undefined) return;
+    this.#handshaking.set(ends, socket);
+    socket.once('close', () => {
+      if (this.#handshaking.get(ends) === socket) this.#handshaking.delete(ends);
+    });
   }
 
   #accept(socket: tls.TLSSocket, injector: Injector): void {
-    this.#track(socket);
+    this.#handshaking.delete(endsOf(socket) ?? '');
     socket.on('error', (error) => this.#log.debug({ error }, 'a connection failed'));
     const certificate = socket.getPeerCertificate();
     const presented = Object.hasOwn(certificate ?? {}, 'raw');
@@ -242,23 +260,32 @@ class TlsListener {
     // gRPC asks for it on every call, and Node would parse it anew each time.
     Object.defineProperty(socket, 'getPeerCertificate', { value: () => certificate });
     if (socket.alpnProtocol === false) Object.assign(socket, { alpnProtocol: 'h2' });
+    this.#served.add(socket);
+    socket.once('close', () => this.#served.delete(socket));
     injector.injectConnection(socket);
   }
 
   async #stop(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
-    const drained = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), graceMs);
-    await Promise.race([
-      drained,
-      new Promise((resolve) => deadline.signal.addEventListener('abort', resolve)),
-    ]);
-    clearTimeout(timer);
-    for (const socket of this.#sockets) socket.destroy();
+    this.#grpc.tryShutdown(() => undefined); // says goodbye on every connection
+    for (const socket of this.#handshaking.values()) socket.destroy();
+    await within(this.#calls.idle(), graceMs);
+    this.#calls.endAll();
+    // The last answers are on their way; a client that does not hang up by itself is cut off.
+    await within(closed, Math.min(graceMs, LISTENER_LIMITS.flushMs));
+    for (const socket of this.#served) socket.destroy();
+    for (const socket of this.#handshaking.values()) socket.destroy();
     this.#grpc.forceShutdown();
     await closed;
   }
+}
+
+/** Resolves with `event` or after `timeoutMs`. */
+async function within(event: Promise<void>, timeoutMs: number): Promise<void> {
+  const passed = Promise.withResolvers<void>();
+  const timer = setTimeout(passed.resolve, timeoutMs);
+  await Promise.race([event, passed.promise]);
+  clearTimeout(timer);
 }
 
 function facade(listener: TlsListener, address: string, stop: Listener['stop']): Listener {

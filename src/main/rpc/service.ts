@@ -128,6 +128,8 @@ export type Gate = {
   readonly admit: (call: RawCall, method: Method) => Caller;
   /** `undefined`: handle the call here. */
   readonly route: (method: Method) => Relay | undefined;
+  /** The calls being answered. */
+  readonly calls: LiveCalls;
   readonly log: Log;
 };
 
@@ -168,11 +170,36 @@ function decode(method: Method, bytes: Buffer): unknown {
   }
 }
 
-/** Aborts when the caller is gone or its deadline has passed. */
-function signalOf(call: RawCall): AbortSignal {
-  const controller = new AbortController();
-  call.on('cancelled', () => controller.abort(new CallEnded()));
-  return controller.signal;
+/** The calls that a listener is answering: each can be waited for, and all can be ended. */
+export class LiveCalls {
+  readonly #controllers = new Set<AbortController>();
+  #onIdle: (() => void) | undefined;
+
+  /** Follows `call`; the signal aborts when the caller is gone or its deadline has passed. */
+  follow(call: RawCall): AbortSignal {
+    const controller = new AbortController();
+    this.#controllers.add(controller);
+    // gRPC says so at the end of every call, however it ended.
+    call.on('cancelled', () => this.#end(controller));
+    return controller.signal;
+  }
+
+  /** Resolves when no call is left. */
+  idle(): Promise<void> {
+    if (this.#controllers.size === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#onIdle = resolve));
+  }
+
+  /** Ends every call for its handler. */
+  endAll(): void {
+    for (const controller of this.#controllers) this.#end(controller);
+  }
+
+  #end(controller: AbortController): void {
+    this.#controllers.delete(controller);
+    controller.abort(new CallEnded());
+    if (this.#controllers.size === 0) this.#onIdle?.();
+  }
 }
 
 /** Reads a call's request headers. */
@@ -244,7 +271,7 @@ async function answerUnary(
   call: grpc.ServerUnaryCall<Buffer, Buffer>,
 ): Promise<Buffer | undefined> {
   const relay = gate.route(method);
-  const signal = signalOf(call);
+  const signal = gate.calls.follow(call);
   if (relay !== undefined) {
     const context = { header: headerOf(call), address: call.getPeer(), signal, write: noWrite };
     const bytes = await relay.relay(method, one(call.request), context);
@@ -311,7 +338,7 @@ async function stream(
   bound: Bound,
   call: grpc.ServerWritableStream<Buffer, Buffer>,
 ): Promise<void> {
-  const signal = signalOf(call);
+  const signal = bound.gate.calls.follow(call);
   try {
     await answerServerStream(bound, call, new CallSink(call, bound.method, signal));
     if (!signal.aborted) call.end();
@@ -329,7 +356,11 @@ const unary =
 const clientStream =
   (bound: Bound): grpc.handleClientStreamingCall<Buffer, Buffer> =>
   (call, respond) =>
-    void respondWith(respond, answerClientStream(bound, call, signalOf(call)), bound);
+    void respondWith(
+      respond,
+      answerClientStream(bound, call, bound.gate.calls.follow(call)),
+      bound,
+    );
 
 const serverStream =
   (bound: Bound): grpc.handleServerStreamingCall<Buffer, Buffer> =>
