@@ -6,9 +6,10 @@ import type { Init } from '../../shared/wire/runtime.ts';
 import { Bench } from './testing/bench.ts';
 
 const { RUNNING, COMPLETE, FAILED, SHUTDOWN } = TaskState;
+type Mode = Init<Service['spec']['mode']>;
 type Row = readonly [state: TaskState, desired: TaskState, iteration?: number];
 
-async function statusOf(mode: Init<Service['spec']['mode']>, rows: readonly Row[]) {
+async function statusOf(mode: Mode, rows: readonly Row[]) {
   const bench = new Bench();
   const id = 's';
   const isJob = mode?.case === 'replicatedJob' || mode?.case === 'globalJob';
@@ -52,7 +53,7 @@ test('[CTL84] desired, running and completed tasks of each mode', async () => {
     [COMPLETE, COMPLETE, 1],
     [RUNNING, COMPLETE, 1],
   ];
-  for (const [mode, rows, expected] of [
+  const cases: readonly (readonly [Mode, readonly Row[], readonly number[]])[] = [
     [{ case: 'replicated', value: { replicas: 7n } }, usual, [7, 2, 0]],
     [{ case: 'global', value: {} }, usual, [2, 2, 0]],
     [{ case: 'replicatedJob', value: { maxConcurrent: 3n } }, job, [3, 2, 1]],
@@ -63,8 +64,9 @@ test('[CTL84] desired, running and completed tasks of each mode', async () => {
       [],
       [Number.MAX_SAFE_INTEGER, 0, 0],
     ],
-  ] as const) {
-    assert.deepEqual(await statusOf(mode, rows), expected, mode?.case);
+  ];
+  for (const [mode, rows, expected] of cases) {
+    assert.deepEqual(await statusOf(mode, rows), expected, mode?.case ?? 'unknown');
   }
 });
 

@@ -8,6 +8,7 @@ import { Node, Service, Task } from '../../shared/wire/gen/objects.ts';
 import { TaskState } from '../../shared/wire/gen/types.ts';
 import type { Init } from '../../shared/wire/runtime.ts';
 import { Code } from '../rpc/errors.ts';
+import type { Store } from '../store/transaction.ts';
 import type { TaskRow, TaskTable, View } from '../store/view.ts';
 import { listTasks } from './task-list.ts';
 import { Bench } from './testing/bench.ts';
@@ -67,11 +68,12 @@ test('[CTL80] a task is read and removed by its id', async () => {
   assert.equal((await bench.refusal('RemoveTask', {}))?.code, Code.INVALID_ARGUMENT);
 });
 
+const any = <T>(wished: readonly T[], fits: (wish: T) => boolean): boolean =>
+  wished.length === 0 || wished.some((wish) => fits(wish));
+
 /** The filter as the rules have it, on whole tasks. */
 function slowly(bench: Bench, filters: ListTasksRequestFilters): readonly string[] {
   const { store } = bench.memory;
-  const any = <T>(wished: readonly T[], fits: (wish: T) => boolean): boolean =>
-    wished.length === 0 || wished.some((wish) => fits(wish));
   return store.view((view) =>
     Array.from(view.tasks.all(), (row) => ({ row, task: row.toTask() }))
       .filter(({ row, task }) => {
@@ -201,9 +203,14 @@ function watched(bench: Bench) {
   });
   const inner = bench.memory.store;
   const wrapped = (view: View): View => ({ ...views(view), tasks: tableOf(view.tasks) });
-  const store = Object.assign(Object.create(inner), {
-    view: <T>(fn: (view: View) => T): T => inner.view((view) => fn(wrapped(view))),
-  }) as typeof inner;
+  const store: Store = {
+    view: (fn) => inner.view((view) => fn(wrapped(view))),
+    head: (fn) => inner.head(fn),
+    update: (fn) => inner.update(fn),
+    batch: (items, each, failed) => inner.batch(items, each, failed),
+    watch: (listener) => inner.watch(listener),
+    appliedIndex: inner.appliedIndex,
+  };
   return { counts, context: { ...bench.context, store } };
 }
 

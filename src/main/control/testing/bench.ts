@@ -100,7 +100,8 @@ export class Bench {
       return undefined;
     } catch (error) {
       if (!(error instanceof RpcError) && !(error instanceof Error && 'code' in error)) throw error;
-      return statusOf(error);
+      const { code, text } = statusOf(error);
+      return { code, text };
     }
   }
 
