@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { Cluster } from '../../shared/wire/gen/objects.ts';
+import { Cluster, type Node } from '../../shared/wire/gen/objects.ts';
 import { NodeSpecAvailability, NodeSpecMembership } from '../../shared/wire/gen/specs.ts';
 import { IssuanceStatusState, NodeRole } from '../../shared/wire/gen/types.ts';
 import { realEnv } from '../env.ts';
@@ -13,7 +13,7 @@ import { Role } from '../rpc/authorise.ts';
 import { Channel } from '../rpc/client.ts';
 import { Code, RpcError } from '../rpc/errors.ts';
 import { type Listener, listenTcp } from '../rpc/listener.ts';
-import { StoreError } from '../store/transaction.ts';
+import { type MemoryStore, openMemoryStore } from '../store/testing/memory-log.ts';
 import { clusterRootCa, foundCluster, joinCluster, rotateJoinTokens } from './bootstrap.ts';
 import { CertificateError, certificateRequest, newKey } from './certificates.ts';
 import { fetchRoot } from './join.ts';
@@ -22,7 +22,6 @@ import { Renewer } from './renewer.ts';
 import { RootCa } from './root.ts';
 import { loadSecurityContext, type SecurityContext } from './security-context.ts';
 import { CertificateAuthority } from './service.ts';
-import { MemoryStore } from './testing/memory-store.ts';
 import { newJoinToken } from './tokens.ts';
 
 const HOUR_MS = 3_600_000;
@@ -33,14 +32,23 @@ describe('a cluster with a CA', () => {
   let directory: string;
   let root: RootCa;
   let manager: SecurityContext;
-  let store: MemoryStore;
+  let memory: MemoryStore;
   let authority: CertificateAuthority;
   let listener: Listener;
   let count = 0;
 
   const newStore = (): KeyFiles => new KeyFiles(join(directory, `node${(count += 1)}`));
   const cluster = (): Cluster =>
-    store.clusters.get(manager.identity.organization) ?? assert.fail('no cluster');
+    memory.store.view((view) => view.clusters.get(manager.identity.organization)) ??
+    assert.fail('no cluster');
+  const change = (part: Partial<Cluster>): Promise<void> =>
+    memory.store.update((tx) => tx.clusters.update({ ...cluster(), ...part }));
+  const nodeOf = (id: string): Node =>
+    memory.store.view((view) => view.nodes.get(id)) ?? assert.fail('no such node');
+  const changeNode = (id: string, part: Partial<Node>): Promise<void> =>
+    memory.store.update((tx) => tx.nodes.update({ ...nodeOf(id), ...part }));
+  const removeNode = (id: string): Promise<void> =>
+    memory.store.update((tx) => tx.nodes.remove(id));
   const tokens = (): { worker: string; manager: string } => cluster().rootCa.joinTokens;
   const joinWith = (token: string, keys = newStore()): Promise<SecurityContext> =>
     joinCluster({
@@ -56,7 +64,7 @@ describe('a cluster with a CA', () => {
   const life = async (seconds: number): Promise<number> => {
     const { spec } = cluster();
     const caConfig = { ...spec.caConfig, nodeCertExpiry: { seconds, nanos: 0 } };
-    store.clusters.set(cluster().id, { ...cluster(), spec: { ...spec, caConfig } });
+    await change({ spec: { ...spec, caConfig } });
     const { identity } = await joinWith(tokens().worker);
     return identity.notAfterMs - identity.notBeforeMs;
   };
@@ -69,9 +77,11 @@ describe('a cluster with a CA', () => {
   });
 
   beforeEach(async () => {
-    store = new MemoryStore();
+    memory = openMemoryStore(realEnv);
+    const { store } = memory;
     const id = manager.identity.organization;
-    store.clusters.set(id, Cluster.create({ id, rootCa: clusterRootCa(root), vxlanUdpPort: 4789 }));
+    const object = Cluster.create({ id, rootCa: clusterRootCa(root), vxlanUdpPort: 4789 });
+    await store.update((tx) => tx.clusters.create(object));
     authority = new CertificateAuthority({ store, clusterId: id, env: realEnv, log: silentLog });
     listener = await listenTcp({
       host: '127.0.0.1',
@@ -100,7 +110,7 @@ describe('a cluster with a CA', () => {
       assert.equal(identity.role, role);
       assert.equal(identity.organization, manager.identity.organization);
       assert.match(identity.nodeId, /^[0-9a-z]{25}$/);
-      const node = store.nodes.get(identity.nodeId) ?? assert.fail();
+      const node = nodeOf(identity.nodeId);
       assert.equal(node.role, nodeRole);
       assert.equal(node.spec.desiredRole, nodeRole);
       assert.equal(node.spec.membership, NodeSpecMembership.ACCEPTED);
@@ -120,7 +130,10 @@ describe('a cluster with a CA', () => {
         error.code === Code.INVALID_ARGUMENT &&
         error.message === 'A valid join token is necessary to join this cluster',
     );
-    assert.equal(store.nodes.size, 0);
+    assert.equal(
+      memory.store.view((view) => view.nodes.size),
+      0,
+    );
     await assert.rejects(readdir(keys), /ENOENT/);
     await assert.rejects(joinWith('SWMTKN-1-x'), /^TokenError: invalid join token$/);
   });
@@ -145,7 +158,7 @@ describe('a cluster with a CA', () => {
     authority.start();
     const old = tokens();
     const rootCa = rotateJoinTokens(cluster().rootCa, { worker: true, manager: false });
-    store.clusters.set(cluster().id, { ...cluster(), rootCa });
+    await change({ rootCa });
     assert.notEqual(tokens().worker, old.worker);
     assert.equal(tokens().manager, old.manager);
     await assert.rejects(joinWith(old.worker), /A valid join token is necessary/);
@@ -159,9 +172,12 @@ describe('a cluster with a CA', () => {
     const csr = Buffer.from(certificateRequest(await newKey()));
     await assert.rejects(IssueNodeCertificate({ csr }), refusal('CA signer is still starting'));
     authority.start();
-    store.failure = new StoreError('LEADERSHIP_LOST', 'lost');
-    await assert.rejects(IssueNodeCertificate({ csr, token: tokens().worker }), /lost/);
-    store.failure = undefined;
+    memory.log.loseLeadership();
+    await assert.rejects(IssueNodeCertificate({ csr, token: tokens().worker }), {
+      code: Code.UNKNOWN,
+      message: 'raft: failed to process the request: node lost leader status',
+    });
+    memory.log.gainLeadership();
     authority.stop();
     await assert.rejects(IssueNodeCertificate({ csr }), refusal('CA signer is stopped'));
     await assert.rejects(NodeCertificateStatus({ nodeId: 'x' }), refusal('CA signer is stopped'));
@@ -174,8 +190,7 @@ describe('a cluster with a CA', () => {
     await assert.rejects(NodeCertificateStatus({}), { code: Code.INVALID_ARGUMENT });
     await assert.rejects(NodeCertificateStatus({ nodeId: 'nobody' }), { code: Code.NOT_FOUND });
     // Without the root's key nothing is signed, so the calls stay waiting.
-    const keyless = { ...cluster(), rootCa: { ...cluster().rootCa, caKey: new Uint8Array() } };
-    store.clusters.set(keyless.id, keyless);
+    await change({ rootCa: { ...cluster().rootCa, caKey: new Uint8Array() } });
     const csr = Buffer.from(certificateRequest(await newKey()));
     const issue = (): Promise<{ nodeId: string }> =>
       IssueNodeCertificate({ csr, token: tokens().worker });
@@ -184,7 +199,7 @@ describe('a cluster with a CA', () => {
     const stopped = NodeCertificateStatus({ nodeId: second });
     const impatient = NodeCertificateStatus({ nodeId: second }, { timeoutMs: 20 });
     await assert.rejects(impatient, { code: Code.DEADLINE_EXCEEDED });
-    store.remove(first);
+    await removeNode(first);
     await assert.rejects(removed, { code: Code.NOT_FOUND, message: 'NotFound' });
     authority.stop();
     await assert.rejects(stopped, { code: Code.ABORTED, message: 'CA signer is stopped' });
@@ -211,9 +226,9 @@ describe('a cluster with a CA', () => {
     authority.start();
     const { identity } = await joinWith(tokens().worker);
     authority.stop();
-    const node = store.nodes.get(identity.nodeId) ?? assert.fail();
+    const node = nodeOf(identity.nodeId);
     const status = { state: IssuanceStatusState.RENEW, err: '' } as const;
-    store.nodes.set(node.id, { ...node, certificate: { ...node.certificate, status } });
+    await changeNode(node.id, { certificate: { ...node.certificate, status } });
     authority.start();
     using channel = new Channel({ to: 'anyone', address: listener.address });
     const reply = await channel.service('NodeCA').NodeCertificateStatus({ nodeId: node.id });
@@ -232,8 +247,7 @@ describe('a cluster with a CA', () => {
     const security = await joinWith(tokens().worker, keys);
     const { nodeId, credentials } = security.identity;
     // The cluster has made it a manager meanwhile.
-    const node = store.nodes.get(nodeId) ?? assert.fail();
-    store.nodes.set(nodeId, { ...node, role: NodeRole.MANAGER });
+    await changeNode(nodeId, { role: NodeRole.MANAGER });
     const changed = new Promise((resolve) => security.watch(resolve));
     const renewer = new Renewer({
       security,
@@ -261,7 +275,7 @@ describe('a cluster with a CA', () => {
     authority.start();
     const security = await joinWith(tokens().worker);
     const { nodeId, credentials } = security.identity;
-    store.nodes.delete(nodeId);
+    await removeNode(nodeId);
     using channel = new Channel({
       to: 'manager',
       address: listener.address,

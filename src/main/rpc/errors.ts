@@ -6,6 +6,8 @@
  * Go error does.
  */
 
+import type { StoreErrorCode } from '../store/transaction.ts';
+
 /** gRPC status codes. */
 export const Code = {
   OK: 0,
@@ -66,24 +68,37 @@ export class RpcError extends Error {
 }
 
 /**
- * Which status the errors of other parts become, by their `code`. Store errors keep SwarmKit's habit
- * (behaviour rule 2.2): Unknown with the store's own text, unless a handler says it better.
+ * Which status the errors of other parts become, by their `code`. SwarmKit lets the store's errors
+ * through as Unknown with their text, and clients match on it (behaviour rule 2.2); a handler that
+ * knows better throws an `RpcError`.
  */
 const ERROR_CODES: Readonly<Record<string, Code>> = {
-  WIRE_INVALID: Code.INTERNAL,
-  NOT_LEADER: Code.ABORTED,
-  STOPPED: Code.ABORTED,
-  PROPOSAL_TOO_LARGE: Code.UNKNOWN,
-};
+  EXISTS: Code.UNKNOWN,
+  NOT_EXIST: Code.UNKNOWN,
+  NAME_CONFLICT: Code.UNKNOWN,
+  OUT_OF_SEQUENCE: Code.UNKNOWN,
+  KIND_UNREGISTERED: Code.UNKNOWN,
+  EXTENSION_IMMUTABLE: Code.UNKNOWN,
+  EXTENSION_IN_USE: Code.UNKNOWN,
+  TOO_LARGE: Code.UNKNOWN,
+  LEADERSHIP_LOST: Code.UNKNOWN,
+  NOT_LEADER: Code.UNKNOWN,
+  OUT_OF_BOUNDS: Code.OUT_OF_RANGE,
+} satisfies Record<StoreErrorCode, Code>;
 
 /** What goes over the wire for `error`: never throws, and the text is always well-formed. */
-export function statusOf(error: unknown): { readonly code: Code; readonly text: string } {
-  if (error instanceof RpcError) return { code: error.code, text: error.message.toWellFormed() };
+export function statusOf(error: unknown): Status {
+  if (error instanceof RpcError) {
+    return { code: error.code, text: error.message.toWellFormed(), expected: true };
+  }
   const text = (error instanceof Error ? error.message : String(error)).toWellFormed();
   const name = error instanceof Error && 'code' in error ? error.code : undefined;
   const code = typeof name === 'string' ? ERROR_CODES[name] : undefined;
-  return { code: code ?? Code.UNKNOWN, text };
+  return { code: code ?? Code.UNKNOWN, text, expected: code !== undefined };
 }
+
+/** A status to send; `expected` when the error is of a kind that somebody foresaw. */
+export type Status = { readonly code: Code; readonly text: string; readonly expected: boolean };
 
 /** True when `error` is a status with this code. */
 export function hasCode(error: unknown, code: Code): error is RpcError {

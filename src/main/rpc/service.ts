@@ -145,8 +145,8 @@ export class CallEnded extends Error {
 type ServiceError = { code: number; details: string; name: string; message: string };
 
 function failure(error: unknown, method: Method, log: Log): ServiceError {
-  const { code, text } = statusOf(error);
-  if (!(error instanceof RpcError) && code === Code.UNKNOWN) {
+  const { code, text, expected } = statusOf(error);
+  if (!expected) {
     log.warn({ method: method.path, error }, 'a call failed with an unexpected error');
   }
   return { code, details: text, name: 'RpcError', message: text };
