@@ -1,8 +1,9 @@
 /**
- * `npm run raft:scripts -- [folder]`: plays the raft scripts of a folder, our own by default, and
- * shows for each that fails the first step that went otherwise.
+ * `npm run raft:scripts -- [folder] [--rewrite]`: plays the raft scripts of a folder, our own by
+ * default, and shows for each that fails the first step that went otherwise. With `--rewrite` it
+ * first writes into them what happens now; the difference is then for a person to judge.
  */
-import { playFolder } from '../test/transcripts/play.ts';
+import { playFolder, rewriteFolder } from '../test/transcripts/play.ts';
 import type { Outcome } from '../test/transcripts/play.ts';
 
 const OWN_SCRIPTS = new URL('../test/transcripts/raft', import.meta.url).pathname;
@@ -27,7 +28,10 @@ function diff(expected: readonly string[], actual: readonly string[]): readonly 
   ];
 }
 
-const outcomes = playFolder(process.argv[2] ?? OWN_SCRIPTS);
+const words = process.argv.slice(2);
+const folder = words.find((word) => !word.startsWith('--')) ?? OWN_SCRIPTS;
+if (words.includes('--rewrite')) rewriteFolder(folder);
+const outcomes = playFolder(folder);
 outcomes.forEach(report);
 const failed = outcomes.filter(({ mismatch }) => mismatch !== null).length;
 console.log(`${outcomes.length - failed} of ${outcomes.length} scripts passed`);

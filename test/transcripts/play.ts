@@ -4,7 +4,7 @@
  * Log lines, which begin with DEBUG, INFO, WARN or ERROR, are not compared: their wording is not
  * behaviour. `ok` stands for no output at all.
  */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from './cluster.ts';
 import { runStep } from './commands.ts';
@@ -50,6 +50,26 @@ export function playScript(text: string): Omit<Outcome, 'file'> {
     steps += 1;
   }
   return { steps, mismatch: null };
+}
+
+/** Writes into every script of `folder` what happens now, for its author to read and judge. */
+export function rewriteFolder(folder: string): void {
+  for (const { file } of playFolder(folder)) {
+    const path = join(folder, file);
+    writeFileSync(path, rewriteScript(readFileSync(path, 'utf8')));
+  }
+}
+
+function rewriteScript(text: string): string {
+  const output = new Output();
+  const world = { cluster: new Cluster(output), output };
+  const lines = text.split('\n');
+  const steps = parseScript(text).map((step) => ({ ...step, actual: play(world, step) }));
+  for (const { span, actual } of steps.toReversed()) {
+    const said = actual.length === 0 ? ['ok'] : actual;
+    lines.splice(span.start, span.end - span.start, '----', ...said);
+  }
+  return lines.join('\n');
 }
 
 /** What the step says; an exception is an outcome like another, and never the expected one. */

@@ -17,6 +17,8 @@ export type Step = {
   readonly command: Command;
   readonly input: readonly string[];
   readonly expected: readonly string[];
+  /** Where the expected output stands: lines counted from 0, with its separators. */
+  readonly span: { readonly start: number; readonly end: number };
 };
 
 /** A script that cannot be played: not a wrong outcome, but a wrong script. */
@@ -54,6 +56,7 @@ function parseStep(lines: readonly string[], start: number, steps: Step[]): numb
     command: parseCommand(head[0] ?? ''),
     input: head.slice(1),
     expected: lines.slice(from, end),
+    span: { start: separator, end: doubled ? end + 2 : end },
   });
   return doubled ? end + 2 : end;
 }

@@ -12,7 +12,7 @@ export class MemoryStorage implements LogStorage {
   #snapshot: Snapshot = Snapshot.create();
   /** The last entry that is gone: what `entries` start after. */
   #compacted = { index: 0, term: 0 };
-  #entries: readonly Entry[] = [];
+  #entries: Entry[] = [];
 
   initialState(): InitialState {
     return { hardState: this.#hardState, confState: this.#snapshot.metadata.confState };
@@ -66,7 +66,8 @@ export class MemoryStorage implements LogStorage {
     const first = fresh[0];
     if (first === undefined) return;
     assert(first.index <= this.lastIndex() + 1, `gap before ${first.index}`);
-    this.#entries = [...this.#entries.slice(0, first.index - this.firstIndex()), ...fresh];
+    this.#entries.length = first.index - this.firstIndex();
+    for (const entry of fresh) this.#entries.push(entry);
   }
 
   /** Makes the state at `index`, which must be in the log, the newest snapshot. */

@@ -7,7 +7,7 @@ export type Refusal = { readonly code: RefusalCode; readonly detail: string };
 
 export type RefusalCode = keyof typeof REFUSALS;
 
-export const REFUSALS = {
+const REFUSALS = {
   PROPOSAL_DROPPED: 'raft proposal dropped',
   LOCAL_MESSAGE: 'raft: cannot step raft local message',
   PEER_NOT_FOUND: 'raft: cannot step as peer not found',
