@@ -127,13 +127,15 @@ function plainly(attachments: readonly NetworkAttachment[]): string[] {
 function heldAddresses(view: View): string[] {
   const rows: readonly TaskRow[] = [...view.tasks.all()];
   const live = rows.filter((row) => row.state > TaskState.NEW && row.state <= TaskState.RUNNING);
-  return [
+  const held = [
     ...live.flatMap((row) => plainly(row.toTask().networks)),
     ...[...view.nodes.all()].flatMap((node) => plainly(node.attachments)),
     ...[...view.services.all()].flatMap((service) =>
       (service.endpoint?.virtualIps ?? []).map((vip) => `${vip.networkId} ${vip.addr}`),
     ),
   ];
+  // An attachment to a network of the node's own has no address.
+  return held.filter((one) => !one.endsWith(' '));
 }
 
 function assertUnique(list: readonly string[]): void {
@@ -362,7 +364,7 @@ test('the next leader changes nothing of what the store holds, and goes on from 
   assert.deepEqual([...touched], ['late']);
   const after = store.view(heldAddresses);
   assertUnique(after);
-  assert.equal(after.length, before.length + 3);
+  assert.equal(after.length, before.length + 2);
 });
 
 test('killed threads lose nothing and double nothing', async () => {
