@@ -1,6 +1,7 @@
 /** What placement is told of stored nodes and tasks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Init } from '../../shared/wire/runtime.ts';
 import { Node, Task } from '../../shared/wire/gen/objects.ts';
 import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import {
@@ -9,6 +10,7 @@ import {
   PortConfigProtocol,
   PortConfigPublishMode,
   type GenericResource,
+  type Mount,
 } from '../../shared/wire/gen/types.ts';
 import {
   claimsOf,
@@ -23,6 +25,11 @@ const named = (kind: string, value: string): GenericResource => ({
 });
 const discrete = (kind: string, value: number): GenericResource => ({
   resource: { case: 'discreteResourceSpec', value: { kind, value } },
+});
+
+const volume = (name: string): Init<Mount> => ({
+  type: MountType.VOLUME,
+  volumeOptions: { driverConfig: { name } },
 });
 
 test('a node takes new tasks only while READY and ACTIVE', () => {
@@ -96,10 +103,6 @@ test('a bare task asks for nothing', () => {
 });
 
 test('a task asks for what its spec, endpoint, networks and service label say', () => {
-  const volume = (name: string) => ({
-    type: MountType.VOLUME,
-    volumeOptions: { driverConfig: { name } },
-  });
   const task = Task.create({
     id: 't',
     serviceAnnotations: { labels: { 'com.skein.runtime': 'process' } },
