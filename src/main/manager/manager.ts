@@ -8,7 +8,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { randomBytes } from 'node:crypto';
 import type { Env } from '../../shared/kit/env.ts';
 import { RaftMember } from '../../shared/wire/gen/raft.ts';
-import { Writer } from '../../shared/wire/runtime.ts';
 import { RaftMemberStatusReachability, type WeightedPeer } from '../../shared/wire/gen/types.ts';
 import type { RootCa } from '../ca/root.ts';
 import type { SecurityContext } from '../ca/security-context.ts';
@@ -55,8 +54,6 @@ export type ManagerOptions = {
   readonly onFatal: (error: unknown) => void;
 };
 
-const SNAPSHOT_STORE_TAG = (3 << 3) | 2;
-
 /** Any number from 1 to 2^63, as raft ids are. */
 const newRaftId = (): bigint => (randomBytes(8).readBigUInt64BE() >> 1n) + 1n;
 
@@ -83,8 +80,8 @@ export class Manager {
       machine: {
         committed: (index, bytes) => this.store.committed(index, bytes),
         abort: () => this.store.abort(),
-        snapshot: () => this.#snapshot(),
-        restore: (index, chunks) => this.store.restore(index, wholeSnapshot(chunks)),
+        snapshot: () => this.store.snapshot(),
+        restore: (index, chunks) => this.store.restore(index, chunks),
       },
       member,
       randBelow: env.randBelow,
@@ -229,14 +226,6 @@ export class Manager {
     };
   }
 
-  /** The store's slices, with the event loop free between them. */
-  async *#snapshot(): AsyncIterable<Uint8Array> {
-    for (const slice of this.store.snapshot()) {
-      yield slice;
-      await nextTurn();
-    }
-  }
-
   #onLeadership(leads: boolean): void {
     this.#transition = this.#transition
       .then(() => (leads ? this.#lead() : this.#unlead()))
@@ -278,14 +267,6 @@ export class Manager {
       dispatcher,
     ];
   }
-}
-
-/** `Snapshot.store`, as the one field of a `docker.swarmkit.v1.Snapshot`. */
-function wholeSnapshot(slices: Iterable<Uint8Array>): Uint8Array {
-  const writer = new Writer();
-  writer.bytes(Buffer.concat([...slices]));
-  writer.varint(SNAPSHOT_STORE_TAG);
-  return writer.finish();
 }
 
 const stageOf = (name: string, part: Omit<Stage, 'name'>): Stage => ({

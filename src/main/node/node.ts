@@ -12,7 +12,6 @@ import type { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import { IssuanceStatusState, Peer } from '../../shared/wire/gen/types.ts';
 import type { ExecutorChoice } from '../../shared/lanes/tasks.ts';
 import { Agent } from '../agent/agent.ts';
-import { Dependencies } from '../agent/dependencies.ts';
 import { Remotes } from '../agent/core/remotes.ts';
 import { TaskDatabase } from '../agent/task-database.ts';
 import { foundCluster, joinCluster } from '../ca/bootstrap.ts';
@@ -22,7 +21,7 @@ import type { RootCa } from '../ca/root.ts';
 import { loadSecurityContext, type SecurityContext } from '../ca/security-context.ts';
 import type { Log } from '../log.ts';
 import { Manager } from '../manager/manager.ts';
-import { TaskPool } from '../pools/tasks.ts';
+import { TasksPool } from '../pools/tasks.ts';
 import { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Channel, type ChannelTarget } from '../rpc/client.ts';
@@ -221,29 +220,24 @@ export class Node {
     }
     const database = new TaskDatabase(join(stateDir, 'worker'));
     this.#stops.push(() => database[Symbol.asyncDispose]());
-    const dependencies = new Dependencies();
-    const controllers = new TaskPool({
+    const runner = new TasksPool({
       nodeId: this.nodeId,
       hostname,
       executor,
       threads: taskThreads,
       log,
-      source: {
-        tasks: () => database.all(),
-        secrets: () => dependencies.secrets(),
-        configs: () => dependencies.configs(),
+      events: {
+        statuses: (ids, statuses) => this.#agent?.statuses(ids, statuses),
+        removed: (ids) => this.#agent?.removed(ids),
       },
-      onStatuses: (updates) => this.#agent?.statuses(updates),
-      onRemoved: (ids) => this.#agent?.removed(ids),
     });
-    await controllers.start();
-    this.#stops.push(() => controllers.stop());
+    await runner.start();
+    this.#stops.push(() => runner.stop());
     const agent = new Agent({
       env,
       log,
       database,
-      dependencies,
-      controllers,
+      runner,
       remotes: this.#remotes,
       hostname,
       tlsInfo: () => this.#identity.identity.tlsInfo,
