@@ -6,22 +6,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Env } from '../../shared/kit/env.ts';
 import type { SessionMessage } from '../../shared/wire/gen/dispatcher.ts';
 import type { Node } from '../../shared/wire/gen/objects.ts';
-import {
-  NodeDescription,
-  TaskStatus,
-  type NodeTLSInfo,
-  type Peer,
-} from '../../shared/wire/gen/types.ts';
+import { NodeDescription, type NodeTLSInfo, type Peer } from '../../shared/wire/gen/types.ts';
 import type { Log } from '../log.ts';
+import type { StatusUpdate, TaskPool } from '../pools/tasks.ts';
 import type { Channel } from '../rpc/client.ts';
-import { Assignments } from './assignments.ts';
+import { Assignments, type Controllers } from './assignments.ts';
+import type { Dependencies } from './dependencies.ts';
 import { Backoff } from './core/backoff.ts';
 import { REMOTES, type Remotes } from './core/remotes.ts';
 import { LogPublisher } from './log-publisher.ts';
 import { Reporter } from './reporter.ts';
 import { Session, SESSION } from './session.ts';
 import type { TaskDatabase } from './task-database.ts';
-import type { RunnerEvents, TaskRunner } from './task-runner.ts';
 
 /** How often the node looks whether its description has changed. */
 const DESCRIBE_PERIOD_MS = 20_000;
@@ -30,7 +26,8 @@ export type AgentOptions = {
   readonly env: Env;
   readonly log: Log;
   readonly database: TaskDatabase;
-  readonly runner: TaskRunner;
+  readonly dependencies: Dependencies;
+  readonly controllers: Controllers & Pick<TaskPool, 'logs' | 'describe'>;
   readonly remotes: Remotes;
   /** Instead of the executor's own; empty to keep that. */
   readonly hostname: string;
@@ -48,7 +45,7 @@ export type AgentOptions = {
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-export class Agent implements RunnerEvents {
+export class Agent {
   readonly #options: AgentOptions;
   readonly #assignments: Assignments;
   readonly #reporter: Reporter;
@@ -62,27 +59,21 @@ export class Agent implements RunnerEvents {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    const { database, runner, log } = options;
+    const { database, dependencies, controllers, log } = options;
     this.#reporter = new Reporter((error) => this.#session?.close(asError(error)));
-    this.#assignments = new Assignments(database, runner, (id) => this.#reporter.forget(id));
-    this.#logs = new LogPublisher(runner, log);
+    this.#assignments = new Assignments(database, dependencies, controllers, (id) =>
+      this.#reporter.forget(id),
+    );
+    this.#logs = new LogPublisher(controllers, log);
   }
 
-  statuses(ids: readonly string[], statuses: readonly Uint8Array[]): void {
-    const { database, log } = this.#options;
-    database
-      .setStatuses(ids, statuses)
-      .then(() => this.#report(ids, statuses))
-      .catch((error: unknown) => log.error({ error }, 'task statuses were not stored'));
+  /** New statuses of this node's tasks: kept here first, then told to the manager. */
+  async statuses(updates: readonly StatusUpdate[]): Promise<void> {
+    await this.#options.database.setStatuses(updates);
+    for (const { taskId, status } of updates) this.#reporter.report(taskId, status);
   }
 
-  #report(ids: readonly string[], statuses: readonly Uint8Array[]): void {
-    for (const [i, id] of ids.entries()) {
-      const status = statuses[i];
-      if (status !== undefined) this.#reporter.report(id, TaskStatus.decode(status));
-    }
-  }
-
+  /** Nothing of these tasks is left on this machine. */
   removed(ids: readonly string[]): void {
     const leaving = this.#leaving;
     if (leaving === undefined) return;
@@ -90,11 +81,10 @@ export class Agent implements RunnerEvents {
     if (leaving.ids.size === 0) leaving.done();
   }
 
-  /** Resumes the stored tasks, then holds sessions until `stop`. */
+  /** Holds sessions until `stop`. */
   async run(): Promise<void> {
     const { env, log } = this.#options;
     const { signal } = this.#stop;
-    this.#assignments.resume();
     while (!signal.aborted) {
       try {
         await this.#runSession();
@@ -133,8 +123,8 @@ export class Agent implements RunnerEvents {
   }
 
   async #describe(): Promise<NodeDescription> {
-    const { runner, hostname, tlsInfo } = this.#options;
-    const described = await runner.describe();
+    const { controllers, hostname, tlsInfo } = this.#options;
+    const described = await controllers.describe();
     return {
       ...described,
       hostname: hostname === '' ? described.hostname : hostname,

@@ -7,9 +7,10 @@ import {
   AssignmentsMessageType,
   type AssignmentsMessage,
 } from '../../shared/wire/gen/dispatcher.ts';
-import { Config, Secret, Task } from '../../shared/wire/gen/objects.ts';
+import { Task, type Config, type Secret } from '../../shared/wire/gen/objects.ts';
+import type { TaskPool } from '../pools/tasks.ts';
+import type { Dependencies } from './dependencies.ts';
 import type { TaskDatabase } from './task-database.ts';
-import type { TaskRunner } from './task-runner.ts';
 
 /** A message does not follow the one before: the stream must be opened anew. */
 export class AssignmentGap extends Error {
@@ -19,9 +20,9 @@ export class AssignmentGap extends Error {
 type Sorted = {
   readonly tasks: Task[];
   readonly removedTasks: string[];
-  readonly secrets: Uint8Array[];
+  readonly secrets: Secret[];
   readonly droppedSecrets: string[];
-  readonly configs: Uint8Array[];
+  readonly configs: Config[];
   readonly droppedConfigs: string[];
 };
 
@@ -44,11 +45,11 @@ function sort(message: AssignmentsMessage): Sorted {
         break;
       case 'secret':
         if (remove) sorted.droppedSecrets.push(item.value.id);
-        else sorted.secrets.push(Secret.encode(item.value));
+        else sorted.secrets.push(item.value);
         break;
       case 'config':
         if (remove) sorted.droppedConfigs.push(item.value.id);
-        else sorted.configs.push(Config.encode(item.value));
+        else sorted.configs.push(item.value);
         break;
       case 'volume':
       case undefined:
@@ -58,24 +59,30 @@ function sort(message: AssignmentsMessage): Sorted {
   return sorted;
 }
 
+/** What assignments need of the controller threads. */
+export type Controllers = Pick<
+  TaskPool,
+  'assign' | 'remove' | 'changeSecrets' | 'changeConfigs' | 'replaceDependencies'
+>;
+
 export class Assignments {
   readonly #database: TaskDatabase;
-  readonly #runner: TaskRunner;
-  /** Tasks that are being taken away: they are no longer in the database. */
+  readonly #dependencies: Dependencies;
+  readonly #controllers: Controllers;
   readonly #onRemove: (taskId: string) => void;
   #last = '';
-  #settled = false;
 
-  constructor(database: TaskDatabase, runner: TaskRunner, onRemove: (taskId: string) => void) {
+  /** `onRemove` hears of each task that is no longer this node's. */
+  constructor(
+    database: TaskDatabase,
+    dependencies: Dependencies,
+    controllers: Controllers,
+    onRemove: (taskId: string) => void,
+  ) {
     this.#database = database;
-    this.#runner = runner;
+    this.#dependencies = dependencies;
+    this.#controllers = controllers;
     this.#onRemove = onRemove;
-  }
-
-  /** Hands the stored tasks to their controllers, at the start of the worker. */
-  resume(): void {
-    const tasks = this.#database.ids().flatMap((id) => this.#database.get(id) ?? []);
-    this.#runner.assign(tasks);
   }
 
   /** A new stream begins: the first message is complete. */
@@ -91,20 +98,34 @@ export class Assignments {
     this.#last = message.resultsIn;
     const complete = message.type === AssignmentsMessageType.COMPLETE;
     const sorted = sort(message);
+    this.#applyDependencies(sorted, complete);
     if (complete) {
-      this.#runner.forgetDependencies();
       const named = new Set(sorted.tasks.map((task) => task.id));
       sorted.removedTasks.push(...this.#database.ids().filter((id) => !named.has(id)));
     }
-    this.#runner.secrets(sorted.secrets, sorted.droppedSecrets);
-    this.#runner.configs(sorted.configs, sorted.droppedConfigs);
     await this.#database.assign(sorted.tasks);
-    const stored = sorted.tasks.map((task) => this.#database.get(task.id) ?? Task.encode(task));
-    if (stored.length > 0) this.#runner.assign(stored);
+    const stored = sorted.tasks.map(({ id, ...rest }) => {
+      const bytes = this.#database.get(id) ?? Task.encode({ id, ...rest });
+      return { id, bytes };
+    });
+    if (stored.length > 0) await this.#controllers.assign(stored);
     await this.#remove(sorted.removedTasks);
-    if (complete && !this.#settled) {
-      this.#settled = true;
-      this.#runner.settle();
+  }
+
+  #applyDependencies(sorted: Sorted, complete: boolean): void {
+    const { secrets, droppedSecrets, configs, droppedConfigs } = sorted;
+    if (complete) this.#dependencies.clear();
+    this.#dependencies.changeSecrets(secrets, droppedSecrets);
+    this.#dependencies.changeConfigs(configs, droppedConfigs);
+    if (complete) {
+      this.#controllers.replaceDependencies();
+      return;
+    }
+    if (secrets.length + droppedSecrets.length > 0) {
+      this.#controllers.changeSecrets(secrets, droppedSecrets);
+    }
+    if (configs.length + droppedConfigs.length > 0) {
+      this.#controllers.changeConfigs(configs, droppedConfigs);
     }
   }
 
@@ -112,13 +133,11 @@ export class Assignments {
     if (ids.length === 0) return;
     for (const id of ids) this.#onRemove(id);
     await this.#database.remove(ids);
-    this.#runner.remove(ids);
+    this.#controllers.remove(ids);
   }
 
-  /** The node leaves: every task ends and is taken away. Gives their ids. */
-  async leave(): Promise<string[]> {
-    const ids = this.#database.ids();
-    await this.#remove(ids);
-    return ids;
+  /** The node leaves: every task ends and is taken away. */
+  async leave(): Promise<void> {
+    await this.#remove(this.#database.ids());
   }
 }

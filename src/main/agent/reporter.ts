@@ -3,12 +3,11 @@
  * call, one call at a time (behaviour rule 11.2).
  */
 import type { TaskStatus } from '../../shared/wire/gen/types.ts';
+import type { StatusUpdate } from '../pools/tasks.ts';
 import { Code, hasCode } from '../rpc/errors.ts';
 
 /** Statuses in one call: far below the manager's limit of 4 MiB. */
 const STATUSES_PER_CALL = 2000;
-
-export type StatusUpdate = { readonly taskId: string; readonly status: TaskStatus };
 
 /** @throws when the call failed; NotFound drops what was sent. */
 export type Send = (updates: readonly StatusUpdate[]) => Promise<void>;

@@ -8,6 +8,7 @@ import { open, type Database, type RootDatabase } from 'lmdb';
 import { Task } from '../../shared/wire/gen/objects.ts';
 import { TaskStatus } from '../../shared/wire/gen/types.ts';
 import { Writer } from '../../shared/wire/runtime.ts';
+import type { StatusUpdate } from '../pools/tasks.ts';
 
 /** Tag of `Task.status`. A later field replaces an earlier one, so appending it is enough. */
 const STATUS_TAG = (9 << 3) | 2;
@@ -70,15 +71,20 @@ export class TaskDatabase implements AsyncDisposable {
     await Promise.all(writes);
   }
 
-  /** Stores statuses of known tasks. */
-  async setStatuses(ids: readonly string[], statuses: readonly Uint8Array[]): Promise<void> {
-    const writes: Promise<boolean>[] = [];
-    for (const [i, id] of ids.entries()) {
-      const status = statuses[i];
-      if (status === undefined || !this.has(id)) continue;
-      writes.push(this.#statuses.put(id, Buffer.from(status)));
+  /** Every stored task with its stored status. */
+  *all(): Iterable<{ readonly id: string; readonly bytes: Uint8Array }> {
+    for (const id of this.ids()) {
+      const bytes = this.get(id);
+      if (bytes !== undefined) yield { id, bytes };
     }
-    await Promise.all(writes);
+  }
+
+  /** Stores statuses of known tasks. */
+  async setStatuses(updates: readonly StatusUpdate[]): Promise<void> {
+    const known = updates.filter(({ taskId }) => this.has(taskId));
+    const put = ({ taskId, status }: StatusUpdate): Promise<boolean> =>
+      this.#statuses.put(taskId, Buffer.from(TaskStatus.encode(status)));
+    await Promise.all(known.map(put));
   }
 
   async remove(ids: readonly string[]): Promise<void> {

@@ -12,6 +12,7 @@ import type { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import { IssuanceStatusState, Peer } from '../../shared/wire/gen/types.ts';
 import type { ExecutorChoice } from '../../shared/lanes/tasks.ts';
 import { Agent } from '../agent/agent.ts';
+import { Dependencies } from '../agent/dependencies.ts';
 import { Remotes } from '../agent/core/remotes.ts';
 import { TaskDatabase } from '../agent/task-database.ts';
 import { foundCluster, joinCluster } from '../ca/bootstrap.ts';
@@ -21,7 +22,7 @@ import type { RootCa } from '../ca/root.ts';
 import { loadSecurityContext, type SecurityContext } from '../ca/security-context.ts';
 import type { Log } from '../log.ts';
 import { Manager } from '../manager/manager.ts';
-import { TasksPool } from '../pools/tasks.ts';
+import { TaskPool } from '../pools/tasks.ts';
 import { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Channel, type ChannelTarget } from '../rpc/client.ts';
@@ -220,24 +221,29 @@ export class Node {
     }
     const database = new TaskDatabase(join(stateDir, 'worker'));
     this.#stops.push(() => database[Symbol.asyncDispose]());
-    const runner = new TasksPool({
+    const dependencies = new Dependencies();
+    const controllers = new TaskPool({
       nodeId: this.nodeId,
       hostname,
       executor,
       threads: taskThreads,
       log,
-      events: {
-        statuses: (ids, statuses) => this.#agent?.statuses(ids, statuses),
-        removed: (ids) => this.#agent?.removed(ids),
+      source: {
+        tasks: () => database.all(),
+        secrets: () => dependencies.secrets(),
+        configs: () => dependencies.configs(),
       },
+      onStatuses: (updates) => this.#agent?.statuses(updates),
+      onRemoved: (ids) => this.#agent?.removed(ids),
     });
-    await runner.start();
-    this.#stops.push(() => runner.stop());
+    await controllers.start();
+    this.#stops.push(() => controllers.stop());
     const agent = new Agent({
       env,
       log,
       database,
-      runner,
+      dependencies,
+      controllers,
       remotes: this.#remotes,
       hostname,
       tlsInfo: () => this.#identity.identity.tlsInfo,
