@@ -43,6 +43,11 @@ export class PrefixMap<V> {
     this.#size = 0;
   }
 
+  /** The different first characters of keys, two of each, or the whole of a shorter key. */
+  beginnings(): readonly string[] {
+    return [...this.#shards.keys()];
+  }
+
   *values(): Generator<V> {
     for (const shard of this.#shards.values()) yield* shard.values();
   }

@@ -3,32 +3,37 @@ import { encodeSlice } from './entry-codec.ts';
 import { OBJECT_KINDS } from './schema.ts';
 import type { Cores } from './tables.ts';
 import type { TaskEngine } from './task-engine.ts';
+import type { ObjectKind } from './view.ts';
 
 /** Bytes after which a slice of whole objects ends. */
 const SLICE_BYTES = 1 << 20;
 
 /**
- * Slices of a `StoreSnapshot` as the state is now. What the tables hold now is noted at the first
- * `next`: entries are immutable, so to note one is to keep it.
+ * Slices of a `StoreSnapshot` as the state is at this call. Entries are immutable, so to note one is
+ * to keep it; tasks see to it themselves.
  */
-export function snapshotSlices(cores: Cores, tasks: TaskEngine): Generator<Uint8Array, void> {
+export function noteSnapshot(cores: Cores, tasks: TaskEngine): () => Generator<Uint8Array, void> {
   const noted = OBJECT_KINDS.map((kind) => ({
     kind,
     entries: Array.from<{ readonly bytes: Uint8Array }>(cores[kind].committed.values()),
   }));
   const taskSlices = tasks.snapshot();
-  return (function* slices() {
+  return function* slices() {
     try {
       for (const { kind, entries } of noted) yield* objectSlices(kind, entries);
-      yield* taskSlices;
+      let slice = taskSlices.next();
+      while (slice !== undefined) {
+        yield slice;
+        slice = taskSlices.next();
+      }
     } finally {
-      taskSlices.return(undefined);
+      taskSlices.end();
     }
-  })();
+  };
 }
 
 function* objectSlices(
-  kind: (typeof OBJECT_KINDS)[number],
+  kind: ObjectKind,
   entries: readonly { readonly bytes: Uint8Array }[],
 ): Generator<Uint8Array, void> {
   let slice: Uint8Array[] = [];

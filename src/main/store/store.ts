@@ -8,20 +8,20 @@
 import assert from 'node:assert/strict';
 import type { Env } from '../../shared/kit/env.ts';
 import { runBatch } from './batch.ts';
-import { peek, readEntry, readSnapshot, readStore } from './entry-codec.ts';
+import { peek, readEntry, readStore } from './entry-codec.ts';
 import { deepFreeze } from './freeze.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Log, LogFollower } from './proposals.ts';
 import { refusal } from './refusals.ts';
 import { OBJECT_KINDS } from './schema.ts';
+import { TaskRows } from './rows/task-rows.ts';
 import { Session } from './session.ts';
-import { snapshotSlices } from './snapshot.ts';
+import { noteSnapshot } from './snapshot.ts';
 import { committedView, headView, makeCores, transactionOn, type Cores } from './tables.ts';
 import type { TaskEngine } from './task-engine.ts';
 import type { Change, Commit, Store, Transaction } from './transaction.ts';
 import type { Kind, View } from './view.ts';
 import type { Action } from './writes.ts';
-import { PlainTasks } from './testing/plain-tasks.ts';
 
 export type StoreOptions = {
   readonly env: Env;
@@ -36,7 +36,7 @@ export type StoreOptions = {
 
 export class ReplicatedStore implements Store, LogFollower {
   readonly #env: Env;
-  readonly #defer: (run: () => void) => void;
+  readonly #nextTurn: () => Promise<void>;
   readonly #cores: Cores;
   readonly #tasks: TaskEngine;
   readonly #pipeline: Pipeline;
@@ -49,10 +49,11 @@ export class ReplicatedStore implements Store, LogFollower {
 
   constructor(options: StoreOptions) {
     const { env, log, defer = (run) => void setImmediate(run) } = options;
+    const seal = options.freeze === true ? deepFreeze : <T>(object: T): T => object;
     this.#env = env;
-    this.#defer = defer;
-    this.#cores = makeCores(options.freeze === true ? deepFreeze : (object) => object);
-    this.#tasks = options.tasks ?? new PlainTasks();
+    this.#nextTurn = () => new Promise<void>((resolve) => defer(resolve));
+    this.#cores = makeCores(seal);
+    this.#tasks = options.tasks ?? new TaskRows(seal);
     this.#pipeline = new Pipeline({ env, log, defer, onAbort: () => this.#dropOverlay() });
     this.#committed = committedView(this.#cores, this.#tasks);
     this.#head = headView(this.#cores, this.#tasks);
@@ -97,7 +98,7 @@ export class ReplicatedStore implements Store, LogFollower {
       session: this.#session,
       transaction: this.#transaction,
       pipeline: this.#pipeline,
-      nextTurn: () => new Promise<void>((resolve) => this.#defer(resolve)),
+      nextTurn: this.#nextTurn,
     };
     return runBatch(host, { items, each, failed });
   }
@@ -122,6 +123,7 @@ export class ReplicatedStore implements Store, LogFollower {
       index,
       writes.map((write) => write.commit()),
     );
+    this.#tasks.settle();
     for (const write of writes) write.settle();
     for (const transaction of own.transactions) transaction.resolve();
   }
@@ -131,30 +133,37 @@ export class ReplicatedStore implements Store, LogFollower {
   }
 
   /**
-   * The committed state now, as slices that together are the body of a `StoreSnapshot`. To be drawn
-   * one by one, as time allows: what commits meanwhile is not in them. One snapshot at a time; `return`
-   * ends it early.
+   * The committed state now, as slices that are each the body of a `StoreSnapshot` and together the
+   * whole; each is made in a turn of the event loop of its own, a few milliseconds long. What commits
+   * meanwhile is not in them. A second snapshot ends the first.
    */
-  snapshot(): Generator<Uint8Array, void, undefined> {
-    return snapshotSlices(this.#cores, this.#tasks);
+  snapshot(): AsyncGenerator<Uint8Array, void, undefined> {
+    const slices = noteSnapshot(this.#cores, this.#tasks);
+    const nextTurn = this.#nextTurn;
+    return (async function* paced() {
+      for (const slice of slices()) {
+        yield slice;
+        await nextTurn();
+      }
+    })();
   }
 
   /**
-   * Makes the committed state that of a `docker.swarmkit.v1.Snapshot` taken at `index`. Listeners hear
-   * one commit with what differs (behaviour rule 2.5).
-   * @throws WireError before anything has changed at the top level: no snapshot, or another version
+   * Makes the committed state that of a snapshot taken at `index`, given as bodies of `StoreSnapshot`
+   * (`snapshot`'s slices, or `readSnapshot`'s of one that came from elsewhere). Listeners hear one
+   * commit with what differs (behaviour rule 2.5).
+   * @throws WireError when the bytes are no snapshot; the store is then in no usable state
    */
-  restore(index: number, bytes: Uint8Array): void {
+  restore(index: number, bodies: Iterable<Uint8Array>): void {
     assert(this.#pipeline.idle, 'a snapshot came while own entries were in flight');
-    const { store } = readSnapshot(bytes);
     const changes: Change[] = [];
     const seen = new Set<string>();
-    for (const body of store) {
-      for (const { kind, bytes: object } of readStore(body)) {
-        const { id, version } = peek(object);
+    for (const body of bodies) {
+      for (const { kind, bytes } of readStore(body)) {
+        const { id, version } = peek(bytes);
         seen.add(`${kind} ${id}`);
-        if (this.#versionOf(kind, id) !== version)
-          changes.push(...this.#apply('update', kind, object));
+        if (this.#versionOf(kind, id) === version) continue;
+        changes.push(...this.#apply('update', kind, bytes));
       }
     }
     changes.push(...this.#removeAllBut(seen));

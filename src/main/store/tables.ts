@@ -222,6 +222,12 @@ class TaskWriter implements WritableTaskTable {
   countByNode(nodeId: string): number {
     return this.#tasks.head.countByNode(nodeId);
   }
+  countByDesiredState(state: TaskState): number {
+    return this.#tasks.head.countByDesiredState(state);
+  }
+  idBeginnings(): readonly string[] {
+    return this.#tasks.head.idBeginnings();
+  }
   all(): Iterable<TaskRow> {
     return this.#tasks.head.all();
   }

@@ -5,6 +5,14 @@ import type { NewTask, TaskChange, TaskPatch } from './transaction.ts';
 import type { TaskTable } from './view.ts';
 import type { Action, WriteContext } from './writes.ts';
 
+/** Tasks as they were at one moment, read out while the store goes on. */
+export type TaskSnapshot = {
+  /** The next slice, as fields of a `StoreSnapshot`; undefined after the last. */
+  readonly next: () => Uint8Array | undefined;
+  /** Stops early. */
+  readonly end: () => void;
+};
+
 export interface TaskEngine {
   readonly committed: TaskTable;
   readonly head: TaskTable;
@@ -18,10 +26,10 @@ export interface TaskEngine {
    * Undefined when there was nothing to remove.
    */
   apply(action: Action, bytes: Uint8Array): TaskChange | undefined;
-  /** Frees what the listeners of the last `apply`s had to see. */
+  /** The listeners of a commit have heard it: what was kept for them alone is freed. */
   settle(): void;
   /** Forgets whatever is proposed. */
   dropOverlay(): void;
-  /** Slices of all committed tasks as fields of a `StoreSnapshot`, as they stand now. */
-  snapshot(): Generator<Uint8Array>;
+  /** Notes all committed tasks as they stand now. */
+  snapshot(): TaskSnapshot;
 }

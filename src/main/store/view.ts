@@ -136,6 +136,12 @@ export interface TaskTable {
   byIdPrefix(prefix: string): readonly TaskRow[];
   countByService(serviceId: string): number;
   countByNode(nodeId: string): number;
+  countByDesiredState(state: TaskState): number;
+  /**
+   * The different first two characters of ids, in no promised order: `byIdPrefix` of each in turn goes
+   * through all tasks in pieces, which may be spread over several turns.
+   */
+  idBeginnings(): readonly string[];
   all(): Iterable<TaskRow>;
 }
 
