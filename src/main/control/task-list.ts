@@ -1,10 +1,11 @@
 /**
  * Lists of tasks, of which there may be a million.
  *
- * The ids are taken at once, by the index that finds the fewest; then the tasks are filtered and
- * written in pieces, with the event loop free in between. So the answer is no snapshot: a task is as
- * it was when its turn came, whole, and one that is gone by then is left out. The answer is built from
- * each task's stored bytes, and a task is decoded only when a filter must look inside.
+ * The index that finds the fewest tasks is asked, or all are gone through, beginning by beginning of
+ * their ids; they are filtered and written in pieces, with the event loop free in between. So the
+ * answer is no snapshot: a task is as it was when its turn came, whole, and one that is gone by then
+ * is left out. The answer is built from each task's stored bytes, and a task is decoded only when a
+ * filter must look inside.
  */
 import { isDirty } from '../../shared/model/dirty.ts';
 import { runtimeName, taskName } from '../../shared/model/names.ts';
@@ -19,48 +20,74 @@ const PIECE_MS = 4;
 /** Tasks between two looks at the clock. */
 const TASKS_PER_LOOK = 64;
 
+export type ListOptions = {
+  /** Ends the list, with its reason, when nobody waits for it any more. */
+  readonly signal?: AbortSignal;
+  readonly pieceMs?: number;
+};
+
 /** `ListTasksResponse`, encoded, with the tasks in the order of their ids. */
 export async function listTasks(
   context: ControlContext,
   filters: ListTasksRequestFilters | undefined,
-  signal?: AbortSignal,
+  { signal, pieceMs = PIECE_MS }: ListOptions = {},
 ): Promise<Encoded> {
   const wished = filters ?? ListTasksRequestFilters.create();
-  const parts: Uint8Array[] = [];
-  const groups = inGroups(context.store.view((view) => candidateIds(view.tasks, wished)));
-  for (const group of groups) {
-    const ids = group.toSorted((a, b) => (a < b ? -1 : 1));
-    let next = 0;
-    while (next < ids.length) {
-      next = context.store.view((view) => writePiece(view, wished, { ids, from: next, parts }));
-      if (next < ids.length) await context.nextTurn();
-      signal?.throwIfAborted();
-    }
+  const answer = new Answer(
+    wished,
+    context.store.view((view) => batchesOf(view.tasks, wished)),
+  );
+  while (context.store.view((view) => answer.grow(view, pieceMs))) {
     await context.nextTurn();
+    signal?.throwIfAborted();
   }
-  return new Encoded(Buffer.concat(parts));
+  return new Encoded(answer.bytes());
 }
 
-type Piece = {
-  readonly ids: readonly string[];
-  readonly from: number;
-  readonly parts: Uint8Array[];
-};
+/** The answer while it grows. Between two pieces it holds ids and bytes, never a row. */
+class Answer {
+  readonly #filters: ListTasksRequestFilters;
+  readonly #batches: Iterator<Batch>;
+  /** What the pieces have written, one part each. */
+  readonly #parts: Uint8Array[] = [];
+  #ids: Iterator<string> = [].values();
 
-/** Writes tasks from `from` on until the time is up; returns the first that is left. */
-function writePiece(view: View, filters: ListTasksRequestFilters, piece: Piece): number {
-  const untilMs = performance.now() + PIECE_MS;
-  let at = piece.from;
-  for (const id of piece.ids.slice(at)) {
-    at += 1;
-    const row = view.tasks.get(id);
-    if (row !== undefined && passes(view, row, filters)) {
-      const bytes = row.toBytes();
-      piece.parts.push(fieldHeader(bytes.length), bytes);
-    }
-    if (at % TASKS_PER_LOOK === 0 && performance.now() >= untilMs) break;
+  constructor(filters: ListTasksRequestFilters, batches: readonly Batch[]) {
+    this.#filters = filters;
+    this.#batches = batches.values();
   }
-  return at;
+
+  /** Goes on until the time is up; false when no task is left. */
+  grow(view: View, pieceMs: number): boolean {
+    const untilMs = performance.now() + pieceMs;
+    const written: Uint8Array[] = [];
+    let id = this.#nextId(view);
+    for (let seen = 1; id !== undefined; seen += 1) {
+      const row = view.tasks.get(id);
+      if (row !== undefined && passes(view, row, this.#filters)) {
+        const bytes = row.toBytes();
+        written.push(fieldHeader(bytes.length), bytes);
+      }
+      if (seen % TASKS_PER_LOOK === 0 && performance.now() >= untilMs) break;
+      id = this.#nextId(view);
+    }
+    this.#parts.push(Buffer.concat(written));
+    return id !== undefined;
+  }
+
+  #nextId(view: View): string | undefined {
+    for (;;) {
+      const { done, value } = this.#ids.next();
+      if (done !== true) return value;
+      const batch = this.#batches.next();
+      if (batch.done === true) return undefined;
+      this.#ids = inOrder(batch.value(view.tasks)).values();
+    }
+  }
+
+  bytes(): Uint8Array {
+    return Buffer.concat(this.#parts);
+  }
 }
 
 /** Tag and length of one entry of `ListTasksResponse.tasks`. */
@@ -75,39 +102,67 @@ function fieldHeader(length: number): Uint8Array {
 /** Field 1, length-delimited. */
 const TASKS_TAG = 0x0a;
 
-const idsOf = (rows: Iterable<TaskRow>): string[] => Array.from(rows, (row) => row.id);
+/** Ids of tasks that may pass. All ids of one batch stand before those of the next. */
+type Batch = (tasks: TaskTable) => readonly string[];
 
-/** Ids of the tasks that may pass, by the index that gives the fewest; some may come twice. */
-function candidateIds(tasks: TaskTable, filters: ListTasksRequestFilters): string[] {
-  const { serviceIds, nodeIds, idPrefixes, desiredStates } = filters;
-  if (idPrefixes.length > 0) return idPrefixes.flatMap((p) => idsOf(tasks.byIdPrefix(p)));
-  const byService = total(serviceIds, (id) => tasks.countByService(id));
-  const byNode = total(nodeIds, (id) => tasks.countByNode(id));
-  if (byService < Infinity && byService <= byNode) {
-    return serviceIds.flatMap((id) => idsOf(tasks.byService(id)));
+/** What an index finds is taken at once up to this many; beyond it, all tasks are gone through. */
+const INDEXED_MAX = 10_000;
+
+function batchesOf(tasks: TaskTable, filters: ListTasksRequestFilters): readonly Batch[] {
+  const byIndex = indexed(tasks, filters);
+  if (byIndex !== undefined) {
+    const ids = byIndex();
+    return [() => ids];
   }
-  if (byNode < Infinity) return nodeIds.flatMap((id) => idsOf(tasks.byNode(id)));
-  if (desiredStates.length > 0) {
-    return [...new Set(desiredStates)].flatMap((state) => idsOf(tasks.byDesiredState(state)));
-  }
-  return idsOf(tasks.all());
+  const mayBegin = (beginning: string): boolean =>
+    filters.idPrefixes.length === 0 ||
+    filters.idPrefixes.some(
+      (prefix) => prefix.startsWith(beginning) || beginning.startsWith(prefix),
+    );
+  return inOrder(tasks.idBeginnings())
+    .filter(mayBegin)
+    .map((beginning) => (table) => beginningWith(table, beginning));
 }
 
-/** Sum over the filter's values; without any, the filter narrows nothing. */
-function total(ids: readonly string[], count: (id: string) => number): number {
-  return ids.length === 0 ? Infinity : ids.reduce((sum, id) => sum + count(id), 0);
+/** A beginning may be a whole short id, and then begins other beginnings too. */
+function beginningWith(tasks: TaskTable, beginning: string): readonly string[] {
+  const ids = idsOf(tasks.byIdPrefix(beginning));
+  return ids.filter((id) => id.slice(0, 2) === beginning);
 }
 
-/** Distinct ids by their first two characters, in order, so that none is long to sort. */
-function inGroups(ids: readonly string[]): readonly (readonly string[])[] {
-  const groups = new Map<string, string[]>();
-  for (const id of new Set(ids)) {
-    const key = id.slice(0, 2);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [id]);
-    else group.push(id);
-  }
-  return [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group);
+/** The index that finds the fewest; undefined when none has few enough, or no filter has one. */
+function indexed(
+  tasks: TaskTable,
+  { serviceIds, nodeIds, desiredStates }: ListTasksRequestFilters,
+): (() => readonly string[]) | undefined {
+  const choices = [
+    {
+      count: total(serviceIds, (id) => tasks.countByService(id)),
+      ids: () => serviceIds.flatMap((id) => idsOf(tasks.byService(id))),
+    },
+    {
+      count: total(nodeIds, (id) => tasks.countByNode(id)),
+      ids: () => nodeIds.flatMap((id) => idsOf(tasks.byNode(id))),
+    },
+    {
+      count: total(desiredStates, (state) => tasks.countByDesiredState(state)),
+      ids: () => desiredStates.flatMap((state) => idsOf(tasks.byDesiredState(state))),
+    },
+  ];
+  const best = choices.toSorted((a, b) => a.count - b.count).at(0);
+  return best !== undefined && best.count <= INDEXED_MAX ? best.ids : undefined;
+}
+
+/** Sum over the filter's values; a filter without any narrows nothing. */
+function total<T>(values: readonly T[], count: (value: T) => number): number {
+  return values.length === 0 ? Infinity : values.reduce((sum, value) => sum + count(value), 0);
+}
+
+const idsOf = (rows: readonly TaskRow[]): readonly string[] => rows.map((row) => row.id);
+
+/** Each once, in order. */
+function inOrder(ids: readonly string[]): readonly string[] {
+  return [...new Set(ids)].toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 /** What is cheap to look at comes first. */
