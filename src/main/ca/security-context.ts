@@ -126,10 +126,22 @@ export class SecurityContext {
   }
 }
 
+/** The node's certificate is past its time, and only a new join helps. */
+export class ExpiredError extends CertificateError {
+  constructor(notAfterMs: number) {
+    const day = new Date(notAfterMs).toISOString();
+    super(`the node certificate expired on ${day}: join the cluster again with a token`);
+  }
+}
+
 /**
  * The identity that `store` keeps; `undefined` when this node has none yet.
  *
- * @throws LockedError; CertificateError when the files are damaged or do not belong together.
+ * A manager whose certificate has expired goes on with it: it is renewed over the manager's own
+ * control socket, which no certificate guards. (SwarmKit does not start then.)
+ *
+ * @throws LockedError; ExpiredError on a worker; CertificateError when the files are damaged or do
+ * not belong together.
  */
 export async function loadSecurityContext(
   store: KeyStore,
@@ -139,5 +151,10 @@ export async function loadSecurityContext(
   const stored = await store.load();
   if (rootPem === undefined || stored === undefined) return undefined;
   const { certificatePem, keyPem } = stored;
-  return new SecurityContext(readIdentity({ certificatePem, keyPem, rootPem }, nowMs), store);
+  const [leaf] = parseCertificates(certificatePem);
+  const { notAfterMs } = leaf === undefined ? { notAfterMs: nowMs } : validity(leaf);
+  const atMs = Math.min(nowMs, notAfterMs);
+  const identity = readIdentity({ certificatePem, keyPem, rootPem }, atMs);
+  if (atMs < nowMs && identity.role !== Role.MANAGER) throw new ExpiredError(notAfterMs);
+  return new SecurityContext(identity, store);
 }

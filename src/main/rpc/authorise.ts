@@ -159,12 +159,29 @@ export function authorise(
   return { ...identity, remoteAddress, local: false, forwardedBy: forwarder.nodeId };
 }
 
+/** The manager that passed a call on, if it is one that may. */
+function forwarderOf(peer: Peer, policy: Policy): Identity | undefined {
+  try {
+    return direct(peer.identity, [Role.MANAGER], policy);
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    return undefined;
+  }
+}
+
 /** The caller of a method that anybody may call: whoever can be recognised, else nobody. */
 export function recognise(peer: Peer, forwarded: Forwarded | undefined, policy: Policy): Caller {
   try {
     return authorise(peer, forwarded, Object.values(Role), policy);
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
-    return { ...NOBODY, remoteAddress: peer.address, local: false, forwardedBy: undefined };
   }
+  const forwarder = forwarded === undefined ? undefined : forwarderOf(peer, policy);
+  const from = forwarder === undefined ? undefined : forwarded?.remoteAddress;
+  return {
+    ...NOBODY,
+    remoteAddress: from ?? peer.address,
+    local: false,
+    forwardedBy: forwarder?.nodeId,
+  };
 }
