@@ -17,17 +17,20 @@ import { REMOTES, type Remotes } from './core/remotes.ts';
 import { LogPublisher } from './log-publisher.ts';
 import { Reporter } from './reporter.ts';
 import { Session, SESSION } from './session.ts';
-import type { TaskDatabase } from './task-database.ts';
+import type { TaskStorage } from './task-database.ts';
 
 /** How often the node looks whether its description has changed. */
 const DESCRIBE_PERIOD_MS = 20_000;
 
+/** What the agent needs of the controller threads. */
+export type AgentControllers = Controllers & Pick<TaskPool, 'logs' | 'describe'>;
+
 export type AgentOptions = {
   readonly env: Env;
   readonly log: Log;
-  readonly database: TaskDatabase;
+  readonly database: TaskStorage;
   readonly dependencies: Dependencies;
-  readonly controllers: Controllers & Pick<TaskPool, 'logs' | 'describe'>;
+  readonly controllers: AgentControllers;
   readonly remotes: Remotes;
   /** Instead of the executor's own; empty to keep that. */
   readonly hostname: string;

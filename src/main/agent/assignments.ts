@@ -10,7 +10,7 @@ import {
 import { Task, type Config, type Secret } from '../../shared/wire/gen/objects.ts';
 import type { TaskPool } from '../pools/tasks.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { TaskDatabase } from './task-database.ts';
+import type { TaskStorage } from './task-database.ts';
 
 /** A message does not follow the one before: the stream must be opened anew. */
 export class AssignmentGap extends Error {
@@ -66,7 +66,7 @@ export type Controllers = Pick<
 >;
 
 export class Assignments {
-  readonly #database: TaskDatabase;
+  readonly #database: TaskStorage;
   readonly #dependencies: Dependencies;
   readonly #controllers: Controllers;
   readonly #onRemove: (taskId: string) => void;
@@ -74,7 +74,7 @@ export class Assignments {
 
   /** `onRemove` hears of each task that is no longer this node's. */
   constructor(
-    database: TaskDatabase,
+    database: TaskStorage,
     dependencies: Dependencies,
     controllers: Controllers,
     onRemove: (taskId: string) => void,

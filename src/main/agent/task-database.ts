@@ -23,6 +23,12 @@ export function withStatus(task: Uint8Array, status: Uint8Array): Uint8Array {
   return writer.finish();
 }
 
+/** What the agent needs of it; a fleet of simulated workers keeps its tasks in memory instead. */
+export type TaskStorage = Pick<
+  TaskDatabase,
+  'has' | 'ids' | 'get' | 'status' | 'all' | 'assign' | 'setStatuses' | 'remove'
+>;
+
 export class TaskDatabase implements AsyncDisposable {
   readonly #root: RootDatabase<Buffer, string>;
   readonly #tasks: Database<Buffer, string>;

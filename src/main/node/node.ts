@@ -11,9 +11,10 @@ import type { Node as NodeObject } from '../../shared/wire/gen/objects.ts';
 import type { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import { IssuanceStatusState, Peer } from '../../shared/wire/gen/types.ts';
 import type { ExecutorChoice } from '../../shared/lanes/tasks.ts';
-import { Agent } from '../agent/agent.ts';
+import { Agent, type AgentControllers } from '../agent/agent.ts';
 import { Dependencies } from '../agent/dependencies.ts';
 import { Remotes } from '../agent/core/remotes.ts';
+import { noControllers } from '../agent/no-controllers.ts';
 import { TaskDatabase } from '../agent/task-database.ts';
 import { foundCluster, joinCluster } from '../ca/bootstrap.ts';
 import { KeyFiles } from '../ca/key-files.ts';
@@ -22,7 +23,7 @@ import type { RootCa } from '../ca/root.ts';
 import { loadSecurityContext, type SecurityContext } from '../ca/security-context.ts';
 import type { Log } from '../log.ts';
 import { Manager } from '../manager/manager.ts';
-import { TaskPool } from '../pools/tasks.ts';
+import { TaskPool, type StatusUpdate } from '../pools/tasks.ts';
 import { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Channel, type ChannelTarget } from '../rpc/client.ts';
@@ -36,6 +37,7 @@ export type NodeOptions = {
   /** Empty: the machine's own. */
   readonly hostname: string;
   readonly join: { readonly address: string; readonly token: string } | undefined;
+  /** Of a new node. */
   readonly availability: NodeSpecAvailability;
   /** Where tasks run; undefined on a manager that runs none. */
   readonly executor: ExecutorChoice | undefined;
@@ -214,30 +216,11 @@ export class Node {
   #renew: () => void = () => undefined;
 
   async #startAgent(): Promise<void> {
-    const { stateDir, hostname, executor, taskThreads, env, log } = this.#options;
-    if (executor === undefined) {
-      this.#ready.resolve();
-      return;
-    }
+    const { stateDir, hostname, env, log } = this.#options;
     const database = new TaskDatabase(join(stateDir, 'worker'));
     this.#stops.push(() => database[Symbol.asyncDispose]());
     const dependencies = new Dependencies();
-    const controllers = new TaskPool({
-      nodeId: this.nodeId,
-      hostname,
-      executor,
-      threads: taskThreads,
-      log,
-      source: {
-        tasks: () => database.all(),
-        secrets: () => dependencies.secrets(),
-        configs: () => dependencies.configs(),
-      },
-      onStatuses: (updates) => this.#agent?.statuses(updates),
-      onRemoved: (ids) => this.#agent?.removed(ids),
-    });
-    await controllers.start();
-    this.#stops.push(() => controllers.stop());
+    const controllers = await this.#startControllers(database, dependencies);
     const agent = new Agent({
       env,
       log,
@@ -262,6 +245,34 @@ export class Node {
       agent.stop();
       await this.#running;
     });
+  }
+
+  async #startControllers(
+    database: TaskDatabase,
+    dependencies: Dependencies,
+  ): Promise<AgentControllers> {
+    const { hostname, executor, taskThreads, env, log } = this.#options;
+    const events = {
+      onStatuses: (updates: readonly StatusUpdate[]) => this.#agent?.statuses(updates),
+      onRemoved: (ids: readonly string[]) => this.#agent?.removed(ids),
+    };
+    if (executor === undefined) return noControllers({ env, ...events });
+    const pool = new TaskPool({
+      nodeId: this.nodeId,
+      hostname,
+      executor,
+      threads: taskThreads,
+      log,
+      source: {
+        tasks: () => database.all(),
+        secrets: () => dependencies.secrets(),
+        configs: () => dependencies.configs(),
+      },
+      ...events,
+    });
+    await pool.start();
+    this.#stops.push(() => pool.stop());
+    return pool;
   }
 
   /** The cluster wants this node's certificate renewed. */
