@@ -10,7 +10,7 @@ import {
 import type { KeyMaker } from './context.ts';
 
 /** The subsystem that unlock keys are kept for. */
-export const MANAGER_SUBSYSTEM = 'swarm-manager';
+const MANAGER_SUBSYSTEM = 'swarm-manager';
 
 /** A barred certificate is forgotten this long after it has expired by itself. */
 const BARRED_AFTER_EXPIRY_MS = 7 * 24 * 3_600_000;

@@ -57,7 +57,7 @@ export function startsWithOneOf(prefixes: readonly string[], value: string): boo
 }
 
 /** Whether an object passes filters by name, id and label. */
-export function matchesNames<T extends { readonly id: string }>(
+function matchesNames<T extends { readonly id: string }>(
   object: T,
   filters: NameFilters,
   facets: Facets<T>,

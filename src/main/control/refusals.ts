@@ -33,7 +33,7 @@ export function unimplemented(text: string): RpcError {
 }
 
 /** `service abc not found` */
-export function notFound(kind: string, id: string): RpcError {
+function notFound(kind: string, id: string): RpcError {
   return new RpcError(Code.NOT_FOUND, `${kind} ${id} not found`);
 }
 

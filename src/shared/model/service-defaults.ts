@@ -21,15 +21,15 @@ import {
 import { Duration } from '../wire/gen/well-known.ts';
 
 /** Time for a container to stop by itself. */
-export const DEFAULT_STOP_GRACE_PERIOD = Duration.create({ seconds: 10 });
+const DEFAULT_STOP_GRACE_PERIOD = Duration.create({ seconds: 10 });
 
-export const DEFAULT_RESTART_POLICY = RestartPolicy.create({
+const DEFAULT_RESTART_POLICY = RestartPolicy.create({
   condition: RestartPolicyRestartCondition.ANY,
   delay: { seconds: 5 },
 });
 
 /** How services are updated, and rolled back. */
-export const DEFAULT_UPDATE_CONFIG = UpdateConfig.create({
+const DEFAULT_UPDATE_CONFIG = UpdateConfig.create({
   parallelism: 1,
   failureAction: UpdateConfigFailureAction.PAUSE,
   monitor: { seconds: 5 },

@@ -3,7 +3,7 @@ import type { ClusterSpec } from '../../wire/gen/specs.ts';
 import { invalid, malformedSpan, notNegative, type Problems, spanNanos } from './problem.ts';
 
 /** The one cluster of a store is called so. */
-export const CLUSTER_NAME = 'default';
+const CLUSTER_NAME = 'default';
 
 const CERTIFICATE_EXPIRY_MIN_NANOS = 3_600_000_000_000n;
 

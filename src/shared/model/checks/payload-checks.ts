@@ -4,7 +4,7 @@ import { keyNameProblems } from './name-checks.ts';
 import { invalid, type Problems } from './problem.ts';
 
 /** First sizes that are too large, in bytes. */
-export const PAYLOAD_LIMITS = { secretBytes: 512_000, configBytes: 1_024_000 } as const;
+const PAYLOAD_LIMITS = { secretBytes: 512_000, configBytes: 1_024_000 } as const;
 
 /** What is wrong with a secret. One with a driver has its data elsewhere. */
 export function* secretProblems(spec: SecretSpec): Problems {
