@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Env } from '../../shared/kit/env.ts';
 import { initialNetworkSpecs } from '../../shared/model/networks.ts';
 import type { Init } from '../../shared/wire/runtime.ts';
@@ -419,5 +420,50 @@ test('2,000 tasks come and go through a /24 and leave nothing behind', async () 
     const waiting = view.tasks.byState(TaskState.NEW);
     return pendingCount(view) === 253 && waiting[0]?.err !== '';
   });
+  assertUnique(store.view(heldAddresses));
+});
+
+test('how full the networks are is known', async () => {
+  await using scene = await open((tx) => tx.networks.create(subnetOf('front', '10.9.0.0/29')));
+  const { store, pool } = scene;
+  await store.update((tx) => {
+    tx.services.create(Service.create({ id: 's', spec: serviceSpec(['front']) }));
+  });
+  await until(store, (view) => view.services.get('s')?.endpoint !== undefined);
+  const usage = await pool.usage();
+  assert.deepEqual(
+    [...usage],
+    [
+      ['ingress', { used: 1, total: 254 }],
+      ['front', { used: 2, total: 6 }],
+    ],
+  );
+});
+
+test('a leader that is deposed in the middle stops in peace, and the next one goes on', async () => {
+  const env = testEnv();
+  const { store, log } = openMemoryStore(env, { manual: true });
+  const service = Service.create({ id: 's', spec: serviceSpec(['front']) });
+  const written = store.update((tx) => {
+    tx.networks.create(network('front'));
+    tx.services.create(service);
+    createTasks(tx, service, names('t', 50));
+  });
+  while (log.pending.length === 0) await nextTurn();
+  log.commitAll();
+  await written;
+  const first = new AllocatorPool({ store, env, log: silentLog });
+  await first.start();
+  while (log.pending.length === 0) await nextTurn();
+  log.loseLeadership();
+  await first.stop();
+  assert.equal(store.view(pendingCount), 0);
+  log.gainLeadership();
+  await using next = new AllocatorPool({ store, env, log: silentLog });
+  await next.start();
+  while (store.view(pendingCount) < 50) {
+    log.commitAll();
+    await nextTurn();
+  }
   assertUnique(store.view(heldAddresses));
 });

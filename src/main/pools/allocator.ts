@@ -19,6 +19,9 @@ import { workerEntry } from './entry.ts';
 
 export type AllocatorPoolOptions = { readonly store: Store; readonly env: Env; readonly log: Log };
 
+/** How full a network is: of the addresses it gives by itself, those in use. */
+export type Usage = { readonly used: number; readonly total: number };
+
 type AllocatorLane = Lane<ToAllocator, FromAllocator>;
 
 /** A thread, and what it has been told. */
@@ -40,6 +43,8 @@ export class AllocatorPool implements AsyncDisposable {
   /** The loop that tells the thread what happens, while there is something to tell. */
   #feeding: Promise<void> | undefined;
   #stopped = false;
+  /** Those who asked how full the networks are. */
+  #measuring: ((usage: ReadonlyMap<string, Usage>) => void)[] = [];
 
   constructor(options: AllocatorPoolOptions) {
     this.#options = options;
@@ -78,7 +83,16 @@ export class AllocatorPool implements AsyncDisposable {
     this.#tenant = undefined;
     await this.engine.stop();
     await this.#feeding;
+    this.#tellUsage(new Map());
     await this.#writer.idle();
+  }
+
+  /** How full each network is, by id; without the networks that have nothing to give yet. */
+  usage(): Promise<ReadonlyMap<string, Usage>> {
+    const { promise, resolve } = Promise.withResolvers<ReadonlyMap<string, Usage>>();
+    this.#measuring.push(resolve);
+    if (this.#tenant?.isIntroduced === true) this.#turn(this.#tenant);
+    return promise;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -121,16 +135,25 @@ export class AllocatorPool implements AsyncDisposable {
 
   /** Tells the thread as much as fits into a short turn. */
   #bite(tenant: Tenant): void {
-    const { lane, feed } = tenant;
+    const { feed } = tenant;
     const untilMs = performance.now() + BITE_MS;
     const goOn = (): boolean => performance.now() < untilMs;
     const hasSaid = this.#options.store.view((view) => feed.run(view, goOn));
     const wasIntroduced = tenant.isIntroduced;
     if (!feed.isDirty) tenant.isIntroduced = true;
     if (!tenant.isIntroduced || (wasIntroduced && !hasSaid)) return;
-    tenant.turns += 1;
-    lane.send({ t: 'turn', turn: tenant.turns });
+    this.#turn(tenant);
     if (feed.isWornOut) this.#replaceThread('its numbers ran out');
+  }
+
+  #turn(tenant: Tenant): void {
+    tenant.turns += 1;
+    if (this.#measuring.length > 0) tenant.lane.send({ t: 'measure' });
+    tenant.lane.send({ t: 'turn', turn: tenant.turns });
+  }
+
+  #tellUsage(usage: ReadonlyMap<string, Usage>): void {
+    for (const resolve of this.#measuring.splice(0)) resolve(usage);
   }
 
   #onMessages(messages: readonly FromAllocator[]): void {
@@ -177,6 +200,13 @@ export class AllocatorPool implements AsyncDisposable {
         this.#options.log.warn({}, message.text);
         return;
       case 'usage':
+        return this.#tellUsage(
+          new Map(
+            message.networks
+              .filter(({ total }) => total > 0)
+              .map(({ network, used, total }) => [networkId(network), { used, total }]),
+          ),
+        );
       case 'turned':
         return;
     }

@@ -140,7 +140,7 @@ export type FromAllocator =
   | { readonly t: 'turned'; readonly turn: number };
 
 /** How full a network is: of the addresses it gives by itself, those in use. */
-export type NetworkUsage = {
+type NetworkUsage = {
   readonly network: number;
   readonly used: number;
   readonly total: number;

@@ -65,7 +65,7 @@ export function formatSubnet(subnet: Subnet): string {
 }
 
 /** The block that an address with a prefix length lies in. */
-export function subnetOf(cidr: Cidr): Subnet {
+function subnetOf(cidr: Cidr): Subnet {
   const { family, value } = cidr.address;
   const hostBits = BigInt(addressBits(family) - cidr.prefix);
   return { family, base: (value >> hostBits) << hostBits, prefix: cidr.prefix };

@@ -36,10 +36,12 @@ test('a network without a driver is an overlay', () => {
   assert.equal(isNodeLocal(NetworkSpec.create({ driverConfig: { name: 'macvlan' } })), true);
 });
 
+function named(name: string, labels: Record<string, string>): NetworkSpec {
+  return NetworkSpec.create({ annotations: { name, labels } });
+}
+
 test('the old ingress network is known by its name and label together', () => {
   const labels = { 'com.docker.swarm.internal': 'true' };
-  const named = (name: string, own: Record<string, string>): NetworkSpec =>
-    NetworkSpec.create({ annotations: { name, labels: own } });
   assert.equal(isIngressNetwork(named('ingress', labels)), true);
   assert.equal(isIngressNetwork(named('ingress', {})), false);
   assert.equal(isIngressNetwork(named('web', labels)), false);

@@ -12,7 +12,7 @@ export const DEFAULT_NETWORK_DRIVER = 'overlay';
 export const PREDEFINED_LABEL = 'com.docker.swarm.predefined';
 
 /** Marks the ingress network of clusters older than `spec.ingress`. */
-export const INTERNAL_LABEL = 'com.docker.swarm.internal';
+const INTERNAL_LABEL = 'com.docker.swarm.internal';
 
 /** The driver option that carries the VXLAN ids of a network, one for each subnet, with commas. */
 export const VXLAN_LIST_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';

@@ -4,7 +4,7 @@
  */
 
 /** The highest number: columns of numbers are 32-bit. */
-export const HANDLE_MAX = 2 ** 31 - 1;
+const HANDLE_MAX = 2 ** 31 - 1;
 
 export type Known = { readonly handle: number };
 

@@ -25,9 +25,12 @@ import {
 } from './facts.ts';
 
 /** The status of a task that has all it wants from the allocator (behaviour rule 1.2). */
-export const PENDING_MESSAGE = 'pending task scheduling';
+const PENDING_MESSAGE = 'pending task scheduling';
 
-export type AddressIn = { readonly networkId: string; readonly addresses: readonly string[] };
+/** Few enough that making them is a short turn; the next ones are made when these are committed. */
+const WRITES_PER_BATCH = 200;
+
+type AddressIn = { readonly networkId: string; readonly addresses: readonly string[] };
 
 export type Write =
   | { readonly op: 'network'; readonly id: string; readonly grant: NetworkGrant }
@@ -87,8 +90,7 @@ export class AllocationWriter {
     // What is added in one turn goes together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
-      const writes = this.#queue;
-      this.#queue = [];
+      const writes = this.#queue.splice(0, WRITES_PER_BATCH);
       try {
         await store.batch(writes, (tx, write) => this.#apply(tx, write), onRefused);
       } catch (error) {

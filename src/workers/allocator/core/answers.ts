@@ -10,7 +10,7 @@ import { TaskEntry, type TaskGrant } from './task-table.ts';
 import type { Waiter } from './wait-list.ts';
 
 /** Most tasks in one message. */
-export const TASKS_PER_ANSWER = 1000;
+const TASKS_PER_ANSWER = 1000;
 
 type TaskAnswer = {
   readonly networks: readonly number[];

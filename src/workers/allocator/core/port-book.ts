@@ -21,7 +21,7 @@ export function portKey(protocol: number, port: number): PortKey {
 }
 
 /** `8080/tcp`. */
-export function formatPort(key: PortKey): string {
+function formatPort(key: PortKey): string {
   return `${key % PORTS}/${PROTOCOL_NAMES[Math.floor(key / PORTS)] ?? 'unknown'}`;
 }
 
