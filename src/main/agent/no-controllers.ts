@@ -49,7 +49,7 @@ export function noControllers({ env, onStatuses, onRemoved }: Events): AgentCont
         message,
         threads: 0,
         credit: nothing,
-        close: nothing,
+
         over: nothing,
       });
       return logs;
