@@ -38,6 +38,24 @@ test('[AL24] a port has one service in each protocol, and goes to who waits for 
   assert.equal(world.reasons.get(`service ${third}`), 'port 53/tcp is already in use by service c');
 });
 
+test('[AL24] a port that cannot be is refused in words, and others are served', () => {
+  const world = withIngress();
+  const high = world.service({ ports: [{ published: 70_000 }] });
+  const odd = world.service({ ports: [{ protocol: 9 }] });
+  const good = world.service({ ports: [{ published: 65_535 }, { published: 70_000, host: true }] });
+  world.turn(false);
+  assert.equal(world.reasons.get(`service ${high}`), 'port 70000/tcp is not between 1 and 65535');
+  assert.equal(world.reasons.get(`service ${odd}`), 'no protocol has number 9');
+  assert.deepEqual(publishedOf(world, good), [65_535, 70_000]);
+  const record = world.services.get(high);
+  assert.ok(record !== undefined);
+  record.publishedFor = record.spec.ports;
+  record.published = [70_000];
+  world.restart();
+  world.turn(false);
+  assert.deepEqual(publishedOf(world, good), [65_535, 70_000]);
+});
+
 test('[AL25] ports without a number come serially from the dynamic range', () => {
   const world = withIngress();
   const first = world.service({ ports: [{ target: 1 }, { target: 2 }] });

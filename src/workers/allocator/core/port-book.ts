@@ -4,6 +4,7 @@
  * A port between 1 and 65535 belongs to one service. A service that names none gets the next one of
  * the dynamic range, and keeps it for as long as it publishes the same port under the same name.
  */
+import assert from 'node:assert/strict';
 import type { PublishedPort } from '../../../shared/lanes/allocation.ts';
 import { SerialPool } from './serial-pool.ts';
 
@@ -59,6 +60,9 @@ export class PortBook {
 
   /** What the service would publish, given what it holds; `published` is 0 where a port is due. */
   plan(ports: readonly PublishedPort[], held: readonly PublishedPort[]): PortPlan {
+    const wrong = ports.find((port) => !port.host && !isPossible(port));
+    // It waits among those who wait for any port: only a change of its spec helps it.
+    if (wrong !== undefined) return { ok: false, key: portKey(0, 0), text: describeWrong(wrong) };
     const mine = new Set(held.map((port) => portKey(port.protocol, port.published)));
     const named = new Set<PortKey>();
     for (const port of ports) {
@@ -100,7 +104,7 @@ export class PortBook {
 
   #space(key: PortKey): SerialPool {
     const space = this.#spaces[Math.floor(key / PORTS)];
-    if (space === undefined) throw new RangeError(`no protocol has number ${key / PORTS}`);
+    assert.ok(space !== undefined, `${key} is a port of a protocol`);
     return space;
   }
 
@@ -135,6 +139,17 @@ export class PortBook {
 /** The key under which a service waits that would also be served by this port being freed. */
 export function dynamicKeyOf(key: PortKey): PortKey | undefined {
   return isDynamic(key) ? key - (key % PORTS) : undefined;
+}
+
+/** Whether there is such a protocol, and such a port of it. */
+export function isPossible(port: PublishedPort): boolean {
+  return PROTOCOL_NAMES[port.protocol] !== undefined && port.published < PORTS;
+}
+
+function describeWrong({ protocol, published }: PublishedPort): string {
+  const name = PROTOCOL_NAMES[protocol];
+  if (name === undefined) return `no protocol has number ${protocol}`;
+  return `port ${published}/${name} is not between 1 and ${PORTS - 1}`;
 }
 
 function isDynamic(key: PortKey): boolean {

@@ -9,7 +9,7 @@ import type { AddressOn, PublishedPort } from '../../../shared/lanes/allocation.
 import { type Holding, holdingOf } from './address-space.ts';
 import type { Agenda } from './agenda.ts';
 import type { NetworkEntry, NetworkTable } from './network-table.ts';
-import { dynamicKeyOf, PortBook, portKey, type PortKey } from './port-book.ts';
+import { dynamicKeyOf, isPossible, PortBook, portKey, type PortKey } from './port-book.ts';
 import { RANK, Waiter, WaitList } from './wait-list.ts';
 
 /** What a service wants, as the latest revision of its spec says. */
@@ -224,7 +224,8 @@ function distinctPorts(ports: readonly PublishedPort[]): PublishedPort[] {
   const seen = new Set<PortKey>();
   return ports.filter((port) => {
     const key = portKey(port.protocol, port.published);
-    if (port.host || port.published === 0 || seen.has(key)) return false;
+    const isNumbered = !port.host && port.published !== 0 && isPossible(port);
+    if (!isNumbered || seen.has(key)) return false;
     seen.add(key);
     return true;
   });
