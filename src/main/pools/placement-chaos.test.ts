@@ -176,7 +176,7 @@ for (const seed of [1n, 2n, 3n]) {
       cluster.store.view((view) => Array.from(view.tasks.all(), (row) => row.id)),
       (tx, id) => tx.tasks.remove(id),
     );
-    await cluster.turn();
-    assert.equal(cluster.pool?.stats().tasks, 0);
+    // A thread that was just killed has to be replaced before anything can be told.
+    while ((cluster.pool?.stats().tasks ?? 0) > 0) await cluster.turn();
   });
 }
