@@ -23,13 +23,24 @@ export type RenewerOptions = {
   readonly approach: (attempt: number, identity: NodeIdentity) => ChannelTarget;
   readonly env: Env;
   readonly log: Log;
+  /** Only tests wait otherwise. */
+  readonly pauses?: Pauses;
 };
+
+export type Pauses = {
+  readonly forcedDelayMs: number;
+  /** After so many failures in a row. */
+  readonly backoffMs: (failures: number) => number;
+};
+
+const PAUSES: Pauses = { forcedDelayMs: RENEWAL_LIMITS.forcedDelayMs, backoffMs };
 
 /** Longer waits are cut into pieces, since timers hold no more than 2^31 ms. */
 const WAIT_PIECE_MS = 86_400_000;
 
 export class Renewer {
   readonly #options: RenewerOptions;
+  readonly #pauses: Pauses;
   readonly #stopping = new AbortController();
   /** Aborted to end the wait for the next moment. */
   #waking = new AbortController();
@@ -39,6 +50,7 @@ export class Renewer {
 
   constructor(options: RenewerOptions) {
     this.#options = options;
+    this.#pauses = options.pauses ?? PAUSES;
   }
 
   start(): void {
@@ -60,7 +72,7 @@ export class Renewer {
   async #run(): Promise<void> {
     let failures = 0;
     while (!this.#stopping.signal.aborted) {
-      if (failures > 0) await this.#wait(backoffMs(failures));
+      if (failures > 0) await this.#wait(this.#pauses.backoffMs(failures));
       else if (this.#forced === undefined) await this.#untilDue();
       if (this.#stopping.signal.aborted) return;
       failures = (await this.#attempt()) ? 0 : failures + 1;
@@ -70,21 +82,16 @@ export class Renewer {
   async #untilDue(): Promise<void> {
     const { security, env } = this.#options;
     const dueMs = env.nowMs() + renewalDelayMs(security.identity, env);
-    for (let restMs = dueMs - env.nowMs(); restMs > 0; restMs = dueMs - env.nowMs()) {
-      if (await this.#wait(Math.min(restMs, WAIT_PIECE_MS))) return;
+    while (env.nowMs() < dueMs && this.#forced === undefined && !this.#stopping.signal.aborted) {
+      await this.#wait(Math.min(dueMs - env.nowMs(), WAIT_PIECE_MS));
     }
   }
 
-  /** True when something ended the wait before its time. */
-  async #wait(forMs: number): Promise<boolean> {
+  /** Waits so long, or until a stop or a force ends the wait. */
+  async #wait(forMs: number): Promise<void> {
     this.#waking = new AbortController();
-    if (this.#stopping.signal.aborted) return true;
-    try {
-      await sleep(forMs, undefined, { signal: this.#waking.signal });
-      return false;
-    } catch {
-      return true; // woken: to stop, or by force
-    }
+    if (this.#stopping.signal.aborted) return;
+    await sleep(forMs, undefined, { signal: this.#waking.signal }).catch(() => undefined);
   }
 
   /** One renewal; true when the node has its new certificate. */
@@ -92,7 +99,7 @@ export class Renewer {
     const forced = this.#forced;
     const { log } = this.#options;
     try {
-      if (forced !== undefined) await sleep(RENEWAL_LIMITS.forcedDelayMs, undefined, this.#signal);
+      if (forced !== undefined) await sleep(this.#pauses.forcedDelayMs, undefined, this.#signal);
       await this.#renew(forced?.role);
       if (this.#forced === forced) this.#forced = undefined;
       return true;

@@ -149,6 +149,14 @@ test('a forwarded caller is who the manager says, with the address it first came
   });
 });
 
+test('repeated roles are told apart, also when HTTP joined them', () => {
+  for (const ou of [['swarm-worker', 'swarm-manager'], ['swarm-worker, swarm-manager']]) {
+    const roles = relayed(['w'], ['org'], ou)?.roles;
+    assert.deepEqual(roles, ['swarm-worker', 'swarm-manager']);
+  }
+  assert.deepEqual(relayed(['w'], ['org'], [''])?.roles, []);
+});
+
 test('forwarding metadata counts only with exactly one mark', () => {
   for (const marks of [[], ['true', 'true'], ['false'], ['TRUE'], ['']]) {
     assert.equal(

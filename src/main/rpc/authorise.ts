@@ -78,7 +78,8 @@ export function forwardedFrom(header: Header): Forwarded | undefined {
   return {
     nodeId: header('forwarded_cert_cn').at(0),
     organization: header('forwarded_cert_org').at(0),
-    roles: header('forwarded_cert_ou'),
+    // Node joins repeated headers; a role holds no comma.
+    roles: header('forwarded_cert_ou').flatMap((roles) => roles.split(/,\s*/).filter(Boolean)),
     remoteAddress: header('remote_addr').at(0) ?? '',
   };
 }

@@ -16,6 +16,7 @@ test('errors become statuses in one place', () => {
     [Object.assign(new Error('gone'), { code: 'ENOENT' }), Code.UNKNOWN, 'gone', false],
     ['text', Code.UNKNOWN, 'text', false],
     [undefined, Code.UNKNOWN, 'undefined', false],
+    [new Error('x'.repeat(5000)), Code.UNKNOWN, `${'x'.repeat(4095)}…`, false],
     [new Error('half \ud800'), Code.UNKNOWN, 'half \ufffd', false],
   ];
   for (const [error, code, text, expected] of rows) {

@@ -86,12 +86,20 @@ const ERROR_CODES: Readonly<Record<string, Code>> = {
   OUT_OF_BOUNDS: Code.OUT_OF_RANGE,
 } satisfies Record<StoreErrorCode, Code>;
 
+/** Longer texts are cut: they travel in a header, percent-encoded, and headers have a limit. */
+const TEXT_LENGTH_MAX = 4096;
+
+function clean(text: string): string {
+  const whole = text.length <= TEXT_LENGTH_MAX;
+  return (whole ? text : `${text.slice(0, TEXT_LENGTH_MAX - 1)}…`).toWellFormed();
+}
+
 /** What goes over the wire for `error`: never throws, and the text is always well-formed. */
 export function statusOf(error: unknown): Status {
   if (error instanceof RpcError) {
-    return { code: error.code, text: error.message.toWellFormed(), expected: true };
+    return { code: error.code, text: clean(error.message), expected: true };
   }
-  const text = (error instanceof Error ? error.message : String(error)).toWellFormed();
+  const text = clean(error instanceof Error ? error.message : String(error));
   const name = error instanceof Error && 'code' in error ? error.code : undefined;
   const code = typeof name === 'string' ? ERROR_CODES[name] : undefined;
   return { code: code ?? Code.UNKNOWN, text, expected: code !== undefined };

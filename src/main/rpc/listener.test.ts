@@ -220,13 +220,13 @@ describe('a listener', () => {
     });
     const post = async (headers: http2.OutgoingHttpHeaders, body: Uint8Array) => {
       const stream = session.request({ ':method': 'POST', te: 'trailers', ...headers });
-      stream.on('error', () => undefined);
+      stream.on('error', (error) => (answers = { 'grpc-message': error.message }));
       let answers: http2.IncomingHttpHeaders = {};
       stream.on('response', (answer) => (answers = { ...answers, ...answer }));
       stream.on('trailers', (answer) => (answers = { ...answers, ...answer }));
       stream.end(body);
       stream.resume();
-      await once(stream, 'close');
+      await new Promise((resolve) => stream.once('close', resolve));
       return answers;
     };
     const grpc = { 'content-type': 'application/grpc' };
@@ -241,6 +241,11 @@ describe('a listener', () => {
       (await post({ ':path': '/', 'content-type': 'text/plain' }, empty))[':status'],
       415,
     );
+    for (const path of ['/é', '/%zz', '/ü/\u00ff', `/${'x'.repeat(5000)}`, '*', '/a b\tc']) {
+      const answer = await post({ ...grpc, ':path': path }, empty);
+      const refused = /PROTOCOL_ERROR/.test(answer['grpc-message']?.toString() ?? '');
+      assert.ok(refused || answer['grpc-status'] === '12', path);
+    }
     // No message; two messages; a head without its message; a compressed one; a huge one.
     assert.equal((await post(heartbeat, new Uint8Array()))['grpc-status'], '12');
     assert.equal((await post(heartbeat, Buffer.concat([empty, empty])))['grpc-status'], '12');

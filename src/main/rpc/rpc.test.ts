@@ -13,7 +13,7 @@ import { Channel } from './client.ts';
 import { Code, hasCode, RpcError } from './errors.ts';
 import { Health } from './health.ts';
 import { type Credentials, type Listener, listenSocket, listenTcp } from './listener.ts';
-import { CallEnded, Encoded, implement } from './service.ts';
+import { CallEnded, Encoded, implement, type Relay } from './service.ts';
 
 const fails = (code: Code, text: string | RegExp) => (error: unknown) => {
   assert.ok(error instanceof RpcError, String(error));
@@ -32,6 +32,7 @@ const dispatcher = implement('Dispatcher', {
   Heartbeat: ({ sessionId }, caller) => {
     seen.callers.push(caller);
     if (sessionId === 'bad') throw new RpcError(Code.INVALID_ARGUMENT, 'session invalid');
+    if (sessionId === 'long') throw new Error('€'.repeat(1_000_000));
     if (sessionId === 'odd') throw new Error('100% strange: \ud800 ü');
     return { period: { seconds: 5, nanos: 0 } };
   },
@@ -160,6 +161,14 @@ describe('calls', () => {
     await assert.rejects(
       Heartbeat({ sessionId: 'odd' }),
       fails(Code.UNKNOWN, '100% strange: \ufffd ü'),
+    );
+  });
+
+  test('a very long text arrives cut, not lost', async () => {
+    using channel = as(worker);
+    await assert.rejects(
+      channel.service('Dispatcher').Heartbeat({ sessionId: 'long' }),
+      fails(Code.UNKNOWN, /^€{4095}…$/),
     );
   });
 
@@ -317,5 +326,77 @@ describe('calls', () => {
       Check({ service: 'ControlAPI' }),
       (error) => hasCode(error, Code.NOT_FOUND) && error.message === 'unknown service',
     );
+  });
+
+  describe('a listener that relays', () => {
+    /** Answers in place of the leader, with what it was given. */
+    const relayed: { path: string; bytes: string; address: string; mark: readonly string[] }[] = [];
+    const relay: Relay = {
+      relay: async (method, requests, { header, address, signal, write }) => {
+        assert.ok(!signal.aborted);
+        for await (const bytes of requests) {
+          const mark = header('x-mark');
+          relayed.push({ path: method.path, bytes: Buffer.from(bytes).toString(), address, mark });
+          if (bytes.length === 0) throw new RpcError(Code.RESOURCE_EXHAUSTED, 'no leader');
+          if (method.responseStream) {
+            for (const resultsIn of ['1', '2']) {
+              await write(AssignmentsMessage.encode(AssignmentsMessage.create({ resultsIn })));
+            }
+          }
+        }
+        if (method.responseStream) return undefined;
+        return method.requestStream ? undefined : method.response.encode({ period: undefined });
+      },
+    };
+    let follower: Listener;
+
+    before(async () => {
+      follower = await listenTcp({
+        host: '127.0.0.1',
+        port: 0,
+        credentials: manager,
+        services: [dispatcher, logBroker, health.service],
+        policy: { organization: cluster.organization, isRemoved: () => false },
+        route: ({ path }) => (path.includes('Health') ? undefined : relay),
+        log: silentLog,
+      });
+    });
+    after(() => follower.stop(0));
+
+    test('passes on what is not its own, unread and unauthorised', async () => {
+      using channel = new Channel({
+        to: 'manager',
+        address: follower.address,
+        rootPem: cluster.root.certificatePem,
+      });
+      const { Assignments, Heartbeat } = channel.service('Dispatcher');
+      const metadata = { 'x-mark': ['one', 'two'] };
+      const got: string[] = [];
+      for await (const { resultsIn } of Assignments({ sessionId: 's' }, { metadata })) {
+        got.push(resultsIn);
+      }
+      assert.deepEqual(got, ['1', '2']);
+      const { address, ...rest } = relayed[0] ?? assert.fail();
+      assert.match(address, /^127\.0\.0\.1:\d+$/);
+      assert.deepEqual(rest, {
+        path: '/docker.swarmkit.v1.Dispatcher/Assignments',
+        bytes: '\n\u0001s',
+        mark: ['one, two'],
+      });
+      await assert.rejects(Heartbeat({}), fails(Code.RESOURCE_EXHAUSTED, 'no leader'));
+      const upload = channel.service('LogBroker').PublishLogs();
+      await upload.write({ subscriptionId: 'a' });
+      await upload.write({ subscriptionId: 'b' });
+      assert.equal(await upload.finish(), undefined);
+      assert.deepEqual(
+        relayed.slice(-2).map(({ bytes }) => bytes),
+        ['\n\u0001a', '\n\u0001b'],
+      );
+      // Health is answered here, and here this caller may not ask.
+      await assert.rejects(
+        channel.service('Health').Check({}),
+        fails(Code.PERMISSION_DENIED, /no client certificates/),
+      );
+    });
   });
 });
