@@ -21,7 +21,7 @@ import { newJoinToken, parseJoinToken, rootHash } from './tokens.ts';
 const FIPS_PREFIX = 'FIPS.';
 
 /** This node has no FIPS-validated cryptography, and the cluster asks for it. */
-export class FipsError extends Error {
+class FipsError extends Error {
   override readonly name = 'FipsError';
 
   constructor() {

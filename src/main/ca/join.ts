@@ -12,7 +12,7 @@ import { CertificateError, certificateRequest, newKey } from './certificates.ts'
 import { RootCa } from './root.ts';
 import { digestHex, parseJoinToken, rootHash, tokenDigest } from './tokens.ts';
 
-export const JOIN_LIMITS = {
+const JOIN_LIMITS = {
   attemptsMax: 5,
   attemptPauseMs: 2000,
   rpcTimeoutMs: 5000,

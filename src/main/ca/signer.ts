@@ -17,7 +17,7 @@ import { roleOf } from './security-context.ts';
 import type { CaStore } from './store.ts';
 
 /** How often requests are tried again that could not be signed for want of a key. */
-export const SIGNER_RETRY_MS = 10_000;
+const SIGNER_RETRY_MS = 10_000;
 
 export type SignerOptions = {
   readonly store: CaStore;

@@ -2,7 +2,7 @@
 import type { Commit, WritableTable } from '../store/transaction.ts';
 import type { ObjectTable } from '../store/view.ts';
 
-export type CaView = {
+type CaView = {
   readonly nodes: Pick<ObjectTable<'node'>, 'get' | 'all'>;
   readonly clusters: Pick<ObjectTable<'cluster'>, 'get'>;
 };

@@ -52,7 +52,7 @@ export type Policy = {
   readonly isRemoved: (nodeId: string) => boolean;
 };
 
-export const NOBODY: Identity = { nodeId: '', organization: '', roles: [] };
+const NOBODY: Identity = { nodeId: '', organization: '', roles: [] };
 
 function list(value: string | readonly string[] | undefined): readonly string[] {
   if (value === undefined) return [];

@@ -19,7 +19,7 @@ import {
 
 export { type ChannelTarget, SERVER_NAMES } from './connection.ts';
 
-export type CallOptions = {
+type CallOptions = {
   readonly signal?: AbortSignal;
   /** Time from now after which the call fails with DeadlineExceeded, in milliseconds. */
   readonly timeoutMs?: number;
@@ -27,7 +27,7 @@ export type CallOptions = {
 };
 
 /** A client stream under way. */
-export type Upload<Request, Response> = {
+type Upload<Request, Response> = {
   /**
    * Resolves when there is room for the next message.
    *
@@ -39,7 +39,7 @@ export type Upload<Request, Response> = {
   cancel(): void;
 };
 
-export type Callable<M> = M extends { readonly requestStream: true }
+type Callable<M> = M extends { readonly requestStream: true }
   ? (options?: CallOptions) => Upload<RequestOf<M>, ResponseOf<M>>
   : M extends { readonly responseStream: true }
     ? (request: Init<RequestOf<M>> | Encoded, options?: CallOptions) => AsyncIterable<ResponseOf<M>>

@@ -35,7 +35,7 @@ export type ChannelTarget =
   /** Anybody at this address, unverified: only for fetching the root, whose digest is then checked. */
   | { readonly to: 'anyone'; readonly address: string };
 
-export const CONNECTION_LIMITS = {
+const CONNECTION_LIMITS = {
   /** Time for TCP and TLS together. */
   dialTimeoutMs: 10_000,
   /** What the server may send ahead of our reading, per stream and per connection. */

@@ -41,9 +41,9 @@ export type Credentials = {
   readonly rootPem: string;
 };
 
-export type ListenerLimits = { readonly [K in keyof typeof LISTENER_LIMITS]: number };
+type ListenerLimits = { readonly [K in keyof typeof LISTENER_LIMITS]: number };
 
-export const LISTENER_LIMITS = {
+const LISTENER_LIMITS = {
   /** Largest request message. */
   receiveBytesMax: 4 << 20,
   /** A client that has not finished its TLS handshake by then is dropped. */

@@ -54,7 +54,7 @@ export type Sink<T> = {
 type MaybePromise<T> = T | Promise<T>;
 
 /** `undefined` from a client stream ends the call well but without a message. */
-export type Handler<M> = M extends { readonly requestStream: true }
+type Handler<M> = M extends { readonly requestStream: true }
   ? (
       requests: AsyncIterable<RequestOf<M>>,
       caller: Caller,
