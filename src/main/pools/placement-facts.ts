@@ -19,7 +19,7 @@ import {
 } from '../../shared/wire/gen/types.ts';
 
 /** The service label that names the executor its tasks must run on. */
-export const RUNTIME_LABEL = 'com.skein.runtime';
+const RUNTIME_LABEL = 'com.skein.runtime';
 
 /** Whether a node may be given new tasks. */
 export function isAvailable(node: Node): boolean {

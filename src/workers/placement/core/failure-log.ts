@@ -5,7 +5,7 @@
 
 const WINDOW_MS = 5 * 60_000;
 /** Failures from which on a node is tainted for a shape. */
-export const TAINT_FAILURES = 5;
+const TAINT_FAILURES = 5;
 /** Failures remembered per shape and node: enough to compare tainted nodes. */
 const KEPT_MAX = 100;
 

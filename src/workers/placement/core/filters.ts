@@ -16,7 +16,7 @@ import { architectureName, type CompiledProfile } from './compiled-profile.ts';
 import type { NodeTable } from './node-table.ts';
 
 /** Position of each filter in the pipeline. */
-export const FILTER = {
+const FILTER = {
   ready: FILTERS.indexOf('ready'),
   resource: FILTERS.indexOf('resource'),
   plugin: FILTERS.indexOf('plugin'),

@@ -110,6 +110,6 @@ function nextInPage(page: Int32Array, from: number): number {
 }
 
 /** Index of the lowest bit that is set; `bits` must not be 0. */
-export function lowestBit(bits: number): number {
+function lowestBit(bits: number): number {
   return 31 - Math.clz32(bits & -bits);
 }

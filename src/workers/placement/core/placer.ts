@@ -145,12 +145,12 @@ export class Placer {
       const task = tasks[i] ?? -1;
       const shape = this.#shapes.get(shapes[i] ?? -1);
       this.#tasks.enter(task, shape.number, -1);
-      this.#await(task, shape);
+      this.#enqueue(task, shape);
     }
   }
 
-  #await(task: number, shape: Shape): void {
-    this.#tasks.await(task, TASK.waiting, shape.waiting);
+  #enqueue(task: number, shape: Shape): void {
+    this.#tasks.enqueue(task, TASK.waiting, shape.waiting);
     shape.told.isDue = true;
     if (shape.isListed) return;
     shape.isListed = true;
@@ -163,12 +163,12 @@ export class Placer {
       const node = message.nodes[index] ?? -1;
       this.#nodes.ensure(node);
       this.#tasks.enter(task, shape.number, node);
-      this.#awaitConfirmation(task);
+      this.#enqueueConfirming(task);
     }
   }
 
-  #awaitConfirmation(task: number): void {
-    this.#tasks.await(task, TASK.confirming, this.#confirming);
+  #enqueueConfirming(task: number): void {
+    this.#tasks.enqueue(task, TASK.confirming, this.#confirming);
     this.#confirmedTo = -1;
   }
 
@@ -216,8 +216,8 @@ export class Placer {
   #refuse(task: number): void {
     assert.equal(this.#tasks.state(task), TASK.held, `task ${task} is on no node`);
     this.#holdings.release(task);
-    if (this.#tasks.isPreset(task)) this.#awaitConfirmation(task);
-    else this.#await(task, this.#shapes.get(this.#tasks.shape(task)));
+    if (this.#tasks.isPreset(task)) this.#enqueueConfirming(task);
+    else this.#enqueue(task, this.#shapes.get(this.#tasks.shape(task)));
   }
 
   /** Asks, for each task with a given node, whether the node can take it by now. */

@@ -110,7 +110,11 @@ export class TaskTable {
   }
 
   /** The task waits (again): nobody was told anything, no node was asked. */
-  await(task: number, state: typeof TASK.waiting | typeof TASK.confirming, queue: TaskQueue): void {
+  enqueue(
+    task: number,
+    state: typeof TASK.waiting | typeof TASK.confirming,
+    queue: TaskQueue,
+  ): void {
     this.#state[task] = state;
     this.#flags[task] = (this.#flags[task] ?? 0) & PRESET;
     if (state === TASK.waiting) this.#node[task] = NONE;
