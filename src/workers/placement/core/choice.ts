@@ -8,7 +8,7 @@
  */
 import { grownInt32 } from '../../../shared/kit/columns.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
-import { fits } from './filters.ts';
+import { hasLeft } from './filters.ts';
 import { NODES_MAX, type NodeTable } from './node-table.ts';
 import { ROOMS } from './room.ts';
 
@@ -76,11 +76,7 @@ export class Choice {
   /** Whether an eligible node may be given one more task of the shape. */
   allows(node: number): boolean {
     const { profile, nodes } = this;
-    return (
-      this.replicas(node) < profile.replicasMax &&
-      fits(nodes, node, profile) &&
-      nodes.portsFree(node, profile.hostPorts)
-    );
+    return this.replicas(node) < profile.replicasMax && hasLeft(nodes, node, profile);
   }
 
   /** Orders nodes that are equal in taint and replicas; lower is better. */

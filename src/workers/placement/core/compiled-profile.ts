@@ -18,6 +18,10 @@ export type CompiledProfile = {
   readonly replicasMax: number;
   /** Equal for profiles that find the same nodes eligible and spread over the same labels. */
   readonly poolKey: string;
+  /** Equal for profiles that, besides, ask for the same resources and host ports. */
+  readonly narrowKey: string;
+  /** How often a walk came to a node that had too little left; kept by the walks. */
+  wasted: number;
 };
 
 const SPREADABLE = /^(?:node|engine)\.labels\../i;
@@ -31,6 +35,9 @@ export function compileProfile(profile: Profile): CompiledProfile {
   }));
   const spread = profile.spread.filter((descriptor) => SPREADABLE.test(descriptor));
   const { plugins, runtime, nanoCpus, memoryBytes } = profile;
+  const generic = summed(profile.generic);
+  const hostPorts = [...new Set(profile.hostPorts)];
+  const ofFacts = [constraints, platforms, plugins, runtime, spread];
   return {
     constraints,
     platforms,
@@ -39,11 +46,13 @@ export function compileProfile(profile: Profile): CompiledProfile {
     spread,
     nanoCpus,
     memoryBytes,
-    generic: summed(profile.generic),
+    generic,
     rooms: roomsFor(nanoCpus, memoryBytes),
-    hostPorts: [...new Set(profile.hostPorts)],
+    hostPorts,
     replicasMax: profile.replicasMax === 0 ? Infinity : profile.replicasMax,
-    poolKey: JSON.stringify([constraints, platforms, plugins, runtime, spread]),
+    poolKey: JSON.stringify(ofFacts),
+    narrowKey: JSON.stringify([ofFacts, nanoCpus, memoryBytes, generic, hostPorts]),
+    wasted: 0,
   };
 }
 

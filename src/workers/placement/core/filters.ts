@@ -65,13 +65,18 @@ function hasPlatform(facts: NodeFacts, profile: CompiledProfile): boolean {
 }
 
 /** Whether what the profile reserves is free on the node; what it does not reserve is not asked. */
-export function fits(nodes: NodeTable, node: number, profile: CompiledProfile): boolean {
+function fits(nodes: NodeTable, node: number, profile: CompiledProfile): boolean {
   if (profile.nanoCpus > 0 && profile.nanoCpus > nodes.freeNanoCpus(node)) return false;
   if (profile.memoryBytes > 0 && profile.memoryBytes > nodes.freeMemoryBytes(node)) return false;
   for (const { kind, count } of profile.generic) {
     if (nodes.freeGeneric(node, kind) < count) return false;
   }
   return true;
+}
+
+/** Whether the node has left what the profile takes from it: resources and host ports. */
+export function hasLeft(nodes: NodeTable, node: number, profile: CompiledProfile): boolean {
+  return fits(nodes, node, profile) && nodes.portsFree(node, profile.hostPorts);
 }
 
 /**

@@ -11,6 +11,8 @@ import { Ladder, type Place } from './ladder.ts';
 
 /** Who keeps note of where nodes are filed. */
 export type Filing = {
+  /** Hears that a node has too little left for the tasks of the search. */
+  readonly refuse: (node: number, leaf: Leaf) => void;
   /** Files a node again if it is not where it belongs by now; true if it moved. */
   readonly refile: (node: number, leaf: Leaf) => boolean;
 };
@@ -100,7 +102,10 @@ export class Leaf {
       const node = this.ladder.next(this.#place, rooms);
       if (node === NOBODY) return NOBODY;
       if (this.#filing.refile(node, this)) continue;
-      if (choice.isPlain(node) && choice.allows(node)) return node;
+      if (!choice.isPlain(node)) continue;
+      if (choice.allows(node)) return node;
+      choice.profile.wasted++;
+      this.#filing.refuse(node, this);
     }
   }
 

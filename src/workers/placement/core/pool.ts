@@ -3,6 +3,9 @@
  * for each spread label, and a ladder of nodes at each leaf. Profiles that differ only in what they
  * reserve share a pool.
  *
+ * A *narrow* pool is for profiles that take the same from a node, and leaves out the nodes that have
+ * too little of it left: where many are full, walks need not pass them again and again.
+ *
  * A pool lags behind on purpose. Nodes that got fuller are found out when a walk comes to them and
  * are filed again then; nodes that changed otherwise are read from the journal when the pool is
  * next used. So a placement costs nothing in the pools that do not take part.
@@ -10,7 +13,7 @@
 import { subjectLabel, type ConstraintSubject } from '../../../shared/model/constraints.ts';
 import { grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
-import { PASSES, verdict } from './filters.ts';
+import { hasLeft, PASSES, verdict } from './filters.ts';
 import { Fork, type Branch } from './fork.ts';
 import { Leaf } from './leaf.ts';
 import type { NodeTable } from './node-table.ts';
@@ -23,6 +26,7 @@ const UNFILED = -1;
 export class Pool {
   readonly #nodes: NodeTable;
   readonly #profile: CompiledProfile;
+  readonly #isNarrow: boolean;
   /** The first filter over facts that each node fails, or `PASSES`. */
   #verdicts = new Uint8Array(0);
   /** Each node's leaf, by its index among the leaves. */
@@ -37,9 +41,10 @@ export class Pool {
   /** Journal position up to which the pool has read; -1 before the first time. */
   #readTo = -1;
 
-  constructor(nodes: NodeTable, profile: CompiledProfile) {
+  constructor(nodes: NodeTable, profile: CompiledProfile, isNarrow: boolean) {
     this.#nodes = nodes;
     this.#profile = profile;
+    this.#isNarrow = isNarrow;
     this.#root = this.#newBranch(undefined, 0);
   }
 
@@ -67,7 +72,7 @@ export class Pool {
     return this.#leaves[this.#leafOf[node] ?? NOWHERE];
   }
 
-  /** Whether the node may be chosen, as far as facts go. */
+  /** Whether the node may be chosen, as far as the pool knows. */
   isEligible(node: number): boolean {
     return (this.#rung[node] ?? UNFILED) !== UNFILED;
   }
@@ -82,6 +87,13 @@ export class Pool {
     leaf.ladder.unfile(node, rung, room);
     this.#file(node, leaf, tasks, newRoom);
     return true;
+  }
+
+  /** A narrow pool leaves out a node that has too little left, until it changes. */
+  refuse(node: number, leaf: Leaf): void {
+    if (!this.#isNarrow) return;
+    leaf.ladder.unfile(node, this.#rung[node] ?? UNFILED, this.#room[node] ?? 0);
+    this.#rung[node] = UNFILED;
   }
 
   #rebuild(): void {
@@ -117,6 +129,7 @@ export class Pool {
     if (this.#factsAge[node] !== this.#nodes.factsAge(node)) this.#takeFacts(node);
     const leaf = this.leafOf(node);
     if (leaf === undefined || this.#verdicts[node] !== PASSES) return;
+    if (this.#isNarrow && !hasLeft(this.#nodes, node, this.#profile)) return;
     if (this.#nodes.isAvailable(node)) {
       this.#file(node, leaf, this.#nodes.activeTasks(node), this.#nodes.room(node));
     }

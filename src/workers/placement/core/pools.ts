@@ -1,4 +1,8 @@
-/** The pools in use, by what their profiles find eligible; those unused longest are given up. */
+/**
+ * The pools in use, by what their profiles find eligible; those unused longest are given up. A profile
+ * whose walks have wasted as many steps as there are nodes gets a narrow pool: its making costs no
+ * more than was wasted.
+ */
 import type { CompiledProfile } from './compiled-profile.ts';
 import type { NodeTable } from './node-table.ts';
 import { Pool } from './pool.ts';
@@ -18,11 +22,13 @@ export class Pools {
 
   /** The pool of a profile, up to date. */
   get(profile: CompiledProfile): Pool {
-    const kept = this.#pools.get(profile.poolKey);
-    const pool = kept ?? new Pool(this.#nodes, profile);
+    const isNarrow = profile.wasted > this.#nodes.size;
+    const key = isNarrow ? profile.narrowKey : profile.poolKey;
+    const kept = this.#pools.get(key);
+    const pool = kept ?? new Pool(this.#nodes, profile, isNarrow);
     if (this.#newest !== pool) {
-      this.#pools.delete(profile.poolKey);
-      this.#pools.set(profile.poolKey, pool);
+      this.#pools.delete(key);
+      this.#pools.set(key, pool);
       this.#newest = pool;
       if (kept === undefined) this.#giveUpOldest();
     }
