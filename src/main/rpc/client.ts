@@ -39,6 +39,7 @@ type Upload<Request, Response> = {
   cancel(): void;
 };
 
+/** A method as its caller sees it. A server stream begins when it is first read. */
 type Callable<M> = M extends { readonly requestStream: true }
   ? (options?: CallOptions) => Upload<RequestOf<M>, ResponseOf<M>>
   : M extends { readonly responseStream: true }

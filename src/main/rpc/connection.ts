@@ -79,10 +79,21 @@ function tlsOptions(target: ChannelTarget): tls.ConnectionOptions {
 const placeOf = (target: ChannelTarget): string =>
   target.to === 'socket' ? target.path : target.address;
 
+/** @throws RpcError Unavailable when address, root or key cannot be used at all. */
+function openSocket(target: ChannelTarget): tls.TLSSocket {
+  try {
+    return tls.connect(tlsOptions(target));
+  } catch (error) {
+    if (error instanceof RpcError) throw error;
+    const text = error instanceof Error ? error.message : String(error);
+    throw unavailable(`cannot connect to ${placeOf(target)}: ${text}`);
+  }
+}
+
 /** Resolves with the socket after its handshake. */
 function dial(target: ChannelTarget, signal: AbortSignal): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = tls.connect(tlsOptions(target));
+    const socket = openSocket(target);
     const fail = (text: string): void => {
       socket.destroy();
       reject(unavailable(`cannot connect to ${placeOf(target)}: ${text}`));
