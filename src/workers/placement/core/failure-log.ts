@@ -9,6 +9,11 @@ const TAINT_FAILURES = 5;
 /** Failures remembered per shape and node: enough to compare tainted nodes. */
 const KEPT_MAX = 100;
 
+/** A node, and its failures for a shape. */
+type TaintedNode = readonly [node: number, failures: number];
+
+const NO_NODES: readonly TaintedNode[] = [];
+
 export class FailureLog {
   readonly #times = new Map<number, Map<number, number[]>>();
 
@@ -22,10 +27,10 @@ export class FailureLog {
   }
 
   /** The nodes that are tainted for the shape now, with their failures; old ones are forgotten. */
-  tainted(shape: number, nowMs: number): [node: number, failures: number][] {
+  tainted(shape: number, nowMs: number): readonly TaintedNode[] {
     const ofShape = this.#times.get(shape);
-    if (ofShape === undefined) return [];
-    const tainted: [number, number][] = [];
+    if (ofShape === undefined) return NO_NODES;
+    const tainted: TaintedNode[] = [];
     for (const [node, times] of ofShape) {
       const recent = times.filter((atMs) => atMs > nowMs - WINDOW_MS);
       if (recent.length === 0) ofShape.delete(node);

@@ -41,6 +41,8 @@ export class Leaf {
   /** Tainted nodes, which come after all others, fewest failures first. */
   #tainted: number[] = [];
   #candidate = NOBODY;
+  /** The node that got the last task, until it is put on its list. */
+  #placed = NOBODY;
 
   constructor(filing: Filing, parent: Counted | undefined, index: number) {
     this.#filing = filing;
@@ -60,6 +62,7 @@ export class Leaf {
     this.#walked = 0;
     this.#tainted.length = 0;
     this.#candidate = NOBODY;
+    this.#placed = NOBODY;
   }
 
   /** Adds an eligible node on which the service has a task, or which is tainted. */
@@ -73,6 +76,8 @@ export class Leaf {
     if (this.#candidate !== NOBODY) return this.#candidate;
     const choice = this.#choice;
     if (choice === undefined) return NOBODY;
+    if (this.#placed !== NOBODY) this.#list(this.#placed, choice);
+    this.#placed = NOBODY;
     if (this.#plainLeft) this.#candidate = this.#nextPlain(choice);
     if (this.#candidate !== NOBODY) return this.#candidate;
     this.#plainLeft = false;
@@ -82,9 +87,7 @@ export class Leaf {
 
   /** Goes on after the node last peeked was given a task. */
   advance(): void {
-    const choice = this.#choice;
-    if (choice === undefined || this.#candidate === NOBODY) return;
-    this.#list(this.#candidate, choice);
+    this.#placed = this.#candidate;
     this.#candidate = NOBODY;
     this.count++;
   }

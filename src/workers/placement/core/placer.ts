@@ -58,6 +58,16 @@ export class Placer {
   readonly #placedTasks = new Int32List();
   readonly #placedNodes = new Int32List();
   #placedClaims: TaskClaims[] = [];
+  /** How a search is to go; one object for all, since there may be a search for every task. */
+  readonly #placing = {
+    nowMs: 0,
+    limit: 0,
+    placeOn: (node: number, shape: Shape): void => {
+      const task = shape.waiting.first;
+      this.#tasks.unqueue(task, shape.waiting);
+      this.#decide(task, node, shape);
+    },
+  };
 
   constructor() {
     const state = {
@@ -283,11 +293,9 @@ export class Placer {
   }
 
   #placeShape(shape: Shape, nowMs: number, limit: number): number {
-    const placed = this.#search.run(shape, { nowMs, limit }, (node) => {
-      const task = shape.waiting.first;
-      this.#tasks.unqueue(task, shape.waiting);
-      this.#decide(task, node, shape);
-    });
+    this.#placing.limit = limit;
+    this.#placing.nowMs = nowMs;
+    const placed = this.#search.run(shape, this.#placing);
     if (placed < limit) shape.exhaustedAt = this.#nodes.journal.head;
     return placed;
   }

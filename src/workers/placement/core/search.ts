@@ -9,6 +9,14 @@ import type { Pools } from './pools.ts';
 import type { Shape } from './shapes.ts';
 import type { Tally } from './tally.ts';
 
+/** How a search is to go. */
+export type Placing = {
+  readonly nowMs: number;
+  readonly limit: number;
+  /** Puts a task of the shape on the node. */
+  readonly placeOn: (node: number, shape: Shape) => void;
+};
+
 export class Search {
   readonly #nodes: NodeTable;
   readonly #pools: Pools;
@@ -30,16 +38,11 @@ export class Search {
   }
 
   /**
-   * Places up to `limit` tasks.
+   * Places up to `limit` tasks of the shape.
    *
-   * @param placeOn is called with each node in turn and must put a task of the shape there
    * @returns how many were placed; fewer than `limit` when no node can take another
    */
-  run(
-    shape: Shape,
-    { nowMs, limit }: { readonly nowMs: number; readonly limit: number },
-    placeOn: (node: number) => void,
-  ): number {
+  run(shape: Shape, { nowMs, limit, placeOn }: Placing): number {
     const pool = this.#pools.get(shape.profile);
     const choice = this.#choice;
     const root = pool.root;
@@ -52,7 +55,7 @@ export class Search {
     for (; placed < limit; placed++) {
       const node = root.peek();
       if (node < 0) break;
-      placeOn(node);
+      placeOn(node, shape);
       choice.setReplicas(node, choice.replicas(node) + 1);
       root.advance();
     }

@@ -17,6 +17,8 @@ export type Told = {
   isDue: boolean;
 };
 
+const NO_COUNTS = new Int32Array(0);
+
 export class Shape {
   readonly number: number;
   readonly service: number;
@@ -28,7 +30,7 @@ export class Shape {
   exhaustedAt = -1;
   readonly told: Told = {
     text: '',
-    counts: new Int32Array(0),
+    counts: NO_COUNTS,
     id: 0,
     atMs: -Infinity,
     version: -1,
