@@ -102,6 +102,23 @@ export class ObjectCore<T extends Stored> {
     return this.#change(old === undefined ? 'create' : 'update', entry, old);
   }
 
+  /** The id, told apart from those of other tables. */
+  keyOf(id: string): string {
+    return `${this.schema.kind} ${id}`;
+  }
+
+  /** Removes what is committed and not among `keys` (see `keyOf`). */
+  removeAllBut(keys: ReadonlySet<string>): Change[] {
+    const changes: Change[] = [];
+    for (const entry of Array.from(this.committed.values())) {
+      if (keys.has(this.keyOf(entry.id))) continue;
+      this.committed.remove(entry);
+      this.#headSize -= 1;
+      changes.push(this.#change('remove', entry, undefined));
+    }
+    return changes;
+  }
+
   /** Forgets whatever is proposed. */
   dropOverlay(): void {
     this.#pending.clear();

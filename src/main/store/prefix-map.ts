@@ -4,11 +4,20 @@
  * thousand. No map ever grows large enough for its growth to be felt, and a prefix touches one.
  */
 
-/** Characters of a key that choose its map. */
-const SHARD_CHARACTERS = 2;
+/** First characters are told apart up to here; all others share a place, as do keys that end before. */
+const CODES = 128;
+const OTHERS = CODES - 1;
+
+/** Place of the key's character at `index`. */
+function place(key: string, index: number): number {
+  if (index >= key.length) return 0;
+  const code = key.charCodeAt(index);
+  return code < OTHERS ? code : OTHERS;
+}
 
 export class PrefixMap<V> {
-  readonly #shards = new Map<string, Map<string, V>>();
+  /** By the first character, then by the second. */
+  readonly #shards: ((Map<string, V> | undefined)[] | undefined)[] = [];
   #size = 0;
 
   get size(): number {
@@ -16,13 +25,12 @@ export class PrefixMap<V> {
   }
 
   get(key: string): V | undefined {
-    return this.#shards.get(key.slice(0, SHARD_CHARACTERS))?.get(key);
+    return this.#shards[place(key, 0)]?.[place(key, 1)]?.get(key);
   }
 
   set(key: string, value: V): void {
-    const shardKey = key.slice(0, SHARD_CHARACTERS);
-    let shard = this.#shards.get(shardKey);
-    if (shard === undefined) this.#shards.set(shardKey, (shard = new Map<string, V>()));
+    const row = (this.#shards[place(key, 0)] ??= []);
+    const shard = (row[place(key, 1)] ??= new Map<string, V>());
     const before = shard.size;
     shard.set(key, value);
     this.#size += shard.size - before;
@@ -30,41 +38,47 @@ export class PrefixMap<V> {
 
   /** Whether the key was there. */
   delete(key: string): boolean {
-    const shardKey = key.slice(0, SHARD_CHARACTERS);
-    const shard = this.#shards.get(shardKey);
-    if (shard === undefined || !shard.delete(key)) return false;
+    const row = this.#shards[place(key, 0)];
+    const shard = row?.[place(key, 1)];
+    if (row === undefined || shard === undefined || !shard.delete(key)) return false;
     this.#size -= 1;
-    if (shard.size === 0) this.#shards.delete(shardKey);
+    if (shard.size === 0) row[place(key, 1)] = undefined;
     return true;
   }
 
   clear(): void {
-    this.#shards.clear();
+    this.#shards.length = 0;
     this.#size = 0;
   }
 
   /** The different first characters of keys, two of each, or the whole of a shorter key. */
   beginnings(): readonly string[] {
-    return [...this.#shards.keys()];
+    const found = new Set<string>();
+    for (const [first, row] of this.#shards.entries()) {
+      for (const [second, shard] of (row ?? []).entries()) {
+        if (shard === undefined) continue;
+        const mixed = first === OTHERS || second === OTHERS || second === 0;
+        if (!mixed) found.add(String.fromCharCode(first, second));
+        else for (const key of shard.keys()) found.add(key.slice(0, 2));
+      }
+    }
+    return [...found];
   }
 
   *values(): Generator<V> {
-    for (const shard of this.#shards.values()) yield* shard.values();
+    for (const row of this.#shards) {
+      for (const shard of row ?? []) if (shard !== undefined) yield* shard.values();
+    }
   }
 
   /** Values of every key that begins with `prefix`. */
   *withPrefix(prefix: string): Generator<V> {
-    if (prefix.length >= SHARD_CHARACTERS) {
-      yield* matches(this.#shards.get(prefix.slice(0, SHARD_CHARACTERS)), prefix);
-      return;
-    }
-    for (const [shardKey, shard] of this.#shards) {
-      if (shardKey.startsWith(prefix)) yield* matches(shard, prefix);
+    const rows = prefix === '' ? this.#shards : [this.#shards[place(prefix, 0)]];
+    for (const row of rows) {
+      const shards = prefix.length < 2 ? (row ?? []) : [row?.[place(prefix, 1)]];
+      for (const shard of shards) {
+        for (const [key, value] of shard ?? []) if (key.startsWith(prefix)) yield value;
+      }
     }
   }
-}
-
-function* matches<V>(shard: Map<string, V> | undefined, prefix: string): Generator<V> {
-  if (shard === undefined) return;
-  for (const [key, value] of shard) if (key.startsWith(prefix)) yield value;
 }

@@ -20,7 +20,7 @@ import { noteSnapshot } from './snapshot.ts';
 import { committedView, headView, makeCores, transactionOn, type Cores } from './tables.ts';
 import type { TaskEngine } from './task-engine.ts';
 import type { Change, Commit, Store, Transaction } from './transaction.ts';
-import type { Kind, View } from './view.ts';
+import type { Kind, ObjectKind, View } from './view.ts';
 import type { Action } from './writes.ts';
 
 export type StoreOptions = {
@@ -156,46 +156,29 @@ export class ReplicatedStore implements Store, LogFollower {
    */
   restore(index: number, bodies: Iterable<Uint8Array>): void {
     assert(this.#pipeline.idle, 'a snapshot came while own entries were in flight');
-    const changes: Change[] = [];
+    const tasks = this.#tasks.restore();
     const seen = new Set<string>();
+    const changes: Change[] = [];
     for (const body of bodies) {
       for (const { kind, bytes } of readStore(body)) {
-        const { id, version } = peek(bytes);
-        seen.add(`${kind} ${id}`);
-        if (this.#versionOf(kind, id) === version) continue;
-        changes.push(...this.#apply('update', kind, bytes));
+        const change = kind === 'task' ? tasks.put(bytes) : this.#restoreObject(kind, bytes, seen);
+        if (change !== undefined) changes.push(change);
       }
     }
-    changes.push(...this.#removeAllBut(seen));
+    for (const kind of OBJECT_KINDS) changes.push(...this.#cores[kind].removeAllBut(seen));
+    for (const change of tasks.end()) changes.push(change);
     this.#appliedIndex = index;
     this.#publish(index, changes);
     this.#tasks.settle();
   }
 
-  #versionOf(kind: Kind, id: string): number | undefined {
-    if (kind === 'task') return this.#tasks.committed.get(id)?.version;
-    return this.#cores[kind].committed.get(id)?.object.meta.version.index;
-  }
-
-  #removeAllBut(seen: ReadonlySet<string>): Change[] {
-    const changes: Change[] = [];
-    for (const kind of OBJECT_KINDS) {
-      const core = this.#cores[kind];
-      for (const { id, bytes } of Array.from<{
-        readonly id: string;
-        readonly bytes: Uint8Array;
-      }>(core.committed.values())) {
-        if (seen.has(`${kind} ${id}`)) continue;
-        const change = core.apply('remove', bytes);
-        if (change !== undefined) changes.push(change);
-      }
-    }
-    for (const row of Array.from(this.#tasks.committed.all())) {
-      if (seen.has(`task ${row.id}`)) continue;
-      const change = this.#tasks.apply('remove', row.toBytes());
-      if (change !== undefined) changes.push(change);
-    }
-    return changes;
+  /** A version is written once: an object of the version that is here need not be looked at. */
+  #restoreObject(kind: ObjectKind, bytes: Uint8Array, seen: Set<string>): Change | undefined {
+    const { id, version } = peek(bytes);
+    const core = this.#cores[kind];
+    seen.add(core.keyOf(id));
+    const known = core.committed.get(id)?.object.meta.version.index;
+    return known === version ? undefined : core.apply('update', bytes);
   }
 
   #applyForeign(index: number, bytes: Uint8Array | undefined): void {

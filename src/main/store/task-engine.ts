@@ -13,6 +13,14 @@ export type TaskSnapshot = {
   readonly end: () => void;
 };
 
+/** Makes the committed tasks those of a snapshot. */
+export type TaskRestore = {
+  /** A task that is in the snapshot; what it changes, if anything. @throws WireError */
+  readonly put: (bytes: Uint8Array) => TaskChange | undefined;
+  /** There are no more: removes all others. */
+  readonly end: () => readonly TaskChange[];
+};
+
 export interface TaskEngine {
   readonly committed: TaskTable;
   readonly head: TaskTable;
@@ -26,6 +34,7 @@ export interface TaskEngine {
    * Undefined when there was nothing to remove.
    */
   apply(action: Action, bytes: Uint8Array): TaskChange | undefined;
+  restore(): TaskRestore;
   /** The listeners of a commit have heard it: what was kept for them alone is freed. */
   settle(): void;
   /** Forgets whatever is proposed. */

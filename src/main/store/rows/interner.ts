@@ -9,6 +9,8 @@ export class Interner {
   readonly #byteLengths: number[] = [0];
   readonly #holders: number[] = [0];
   readonly #free: number[] = [];
+  /** The string that was added last: bulk writes say the same over and over. */
+  #last = 0;
 
   /** Strings held now, besides the empty one. */
   get size(): number {
@@ -18,8 +20,10 @@ export class Interner {
   /** The string's number, with one holder more. */
   add(text: string): number {
     if (text === '') return 0;
-    const known = this.#numbers.get(text);
+    const last = this.#last;
+    const known = this.#texts[last] === text ? last : this.#numbers.get(text);
     if (known !== undefined) {
+      this.#last = known;
       this.#holders[known]! += 1;
       return known;
     }

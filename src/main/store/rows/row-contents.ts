@@ -36,6 +36,8 @@ export class RowContents {
   readonly nodes = new Interner();
   readonly texts = new Interner();
   readonly parts: SharedParts;
+  /** Tasks that come one after the other often share. */
+  #lastShared = 0;
 
   constructor(seal: (shared: TaskShared) => TaskShared) {
     this.parts = new SharedParts(seal);
@@ -66,12 +68,11 @@ export class RowContents {
   /** A row with the content of a task that was taken apart. @throws WireError */
   fromParts(parts: TaskParts): number {
     const { rows } = this;
-    const { status } = parts;
-    const row = this.#begin({
-      ...parts,
-      shared: this.parts.addBytes(parts.shared),
-      allocated: isAllocated(parts.body),
-    });
+    const { id, serviceId, nodeId, slot, jobIteration, body, status } = parts;
+    const shared = this.parts.addBytes(parts.shared, this.#lastShared);
+    this.#lastShared = shared;
+    const allocated = isAllocated(body);
+    const row = this.#begin({ id, serviceId, nodeId, slot, jobIteration, shared, body, allocated });
     rows.set(row, WORD.desired, parts.desiredState);
     rows.setFloat(row, FLOAT.version, parts.meta.version.index);
     this.#setTime(row, TIME.created, parts.meta.createdAt);
@@ -85,14 +86,11 @@ export class RowContents {
     const { rows } = this;
     const row = rows.take(rows.id(from));
     rows.copyContent(from, row);
-    this.services.hold(rows.get(row, WORD.service));
-    this.nodes.hold(rows.get(row, WORD.node));
-    this.texts.hold(rows.get(row, WORD.message));
-    this.texts.hold(rows.get(row, WORD.err));
-    this.texts.hold(rows.get(row, WORD.appliedBy));
-    this.parts.hold(rows.get(row, WORD.shared));
-    this.slab.hold(rows.get(row, WORD.body));
-    this.slab.hold(rows.get(row, WORD.runtime));
+    const { words } = rows.page(row);
+    const at = rows.words(row);
+    this.#holdCommon(words, at);
+    this.nodes.hold(words[at + WORD.node]!);
+    this.slab.hold(words[at + WORD.body]!);
     return row;
   }
 
@@ -105,28 +103,37 @@ export class RowContents {
     const row = rows.take(own.id);
     rows.copyContent(from, row);
     rows.setFloat(row, FLOAT.slot, own.slot);
-    rows.set(row, WORD.node, this.nodes.add(own.nodeId));
-    rows.set(row, WORD.body, this.slab.add(own.body));
-    this.services.hold(rows.get(row, WORD.service));
-    this.texts.hold(rows.get(row, WORD.message));
-    this.texts.hold(rows.get(row, WORD.err));
-    this.texts.hold(rows.get(row, WORD.appliedBy));
-    this.parts.hold(rows.get(row, WORD.shared));
-    this.slab.hold(rows.get(row, WORD.runtime));
+    const { words } = rows.page(row);
+    const at = rows.words(row);
+    this.#holdCommon(words, at);
+    words[at + WORD.node] = this.nodes.add(own.nodeId);
+    words[at + WORD.body] = this.slab.add(own.body);
     return row;
+  }
+
+  /** What every copy of a row holds as well. */
+  #holdCommon(words: Int32Array, at: number): void {
+    this.services.hold(words[at + WORD.service]!);
+    this.texts.hold(words[at + WORD.message]!);
+    this.texts.hold(words[at + WORD.err]!);
+    this.texts.hold(words[at + WORD.appliedBy]!);
+    this.parts.hold(words[at + WORD.shared]!);
+    this.slab.hold(words[at + WORD.runtime]!);
   }
 
   /** Lets go of all that the row holds, and of the row. */
   free(row: number): void {
     const { rows } = this;
-    this.services.release(rows.get(row, WORD.service));
-    this.nodes.release(rows.get(row, WORD.node));
-    this.texts.release(rows.get(row, WORD.message));
-    this.texts.release(rows.get(row, WORD.err));
-    this.texts.release(rows.get(row, WORD.appliedBy));
-    this.parts.release(rows.get(row, WORD.shared));
-    this.slab.release(rows.get(row, WORD.body));
-    this.slab.release(rows.get(row, WORD.runtime));
+    const { words } = rows.page(row);
+    const at = rows.words(row);
+    this.services.release(words[at + WORD.service]!);
+    this.nodes.release(words[at + WORD.node]!);
+    this.texts.release(words[at + WORD.message]!);
+    this.texts.release(words[at + WORD.err]!);
+    this.texts.release(words[at + WORD.appliedBy]!);
+    this.parts.release(words[at + WORD.shared]!);
+    this.slab.release(words[at + WORD.body]!);
+    this.slab.release(words[at + WORD.runtime]!);
     rows.give(row);
   }
 
@@ -258,17 +265,19 @@ export class RowContents {
   /** Upper bound of what `encode` writes. */
   bytesMax(row: number): number {
     const { rows, slab, texts } = this;
+    const { words } = rows.page(row);
+    const at = rows.words(row);
     return (
       OWN_BYTES_MAX +
       Buffer.byteLength(rows.id(row)) +
-      this.services.byteLength(rows.get(row, WORD.service)) +
-      this.nodes.byteLength(rows.get(row, WORD.node)) +
-      texts.byteLength(rows.get(row, WORD.message)) +
-      texts.byteLength(rows.get(row, WORD.err)) +
-      texts.byteLength(rows.get(row, WORD.appliedBy)) +
-      slab.length(rows.get(row, WORD.body)) +
-      slab.length(rows.get(row, WORD.runtime)) +
-      this.parts.get(rows.get(row, WORD.shared)).bytes.length
+      this.services.byteLength(words[at + WORD.service]!) +
+      this.nodes.byteLength(words[at + WORD.node]!) +
+      texts.byteLength(words[at + WORD.message]!) +
+      texts.byteLength(words[at + WORD.err]!) +
+      texts.byteLength(words[at + WORD.appliedBy]!) +
+      slab.length(words[at + WORD.body]!) +
+      slab.length(words[at + WORD.runtime]!) +
+      this.parts.get(words[at + WORD.shared]!).bytes.length
     );
   }
 

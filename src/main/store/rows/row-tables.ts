@@ -7,8 +7,13 @@ import { FLOAT, PLACE, WORD } from './row-pages.ts';
 import { stateKey, type ListName, type RowSet } from './row-set.ts';
 import { Row } from './task-row.ts';
 
-/** What the latest pending write of an id leaves on the head: a row, or 0 after a removal. */
-export type PendingRow = { readonly row: number };
+/** The latest pending write of an id. */
+export type PendingRow = {
+  /** What it leaves on the head: a row, or 0 after a removal. */
+  readonly row: number;
+  /** The committed row of the id, 0 when there is none. */
+  base: number;
+};
 
 /** The rows of a store, in both sets. */
 export type RowState = {

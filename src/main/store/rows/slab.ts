@@ -108,7 +108,8 @@ export class Slab {
   get(handle: SlabHandle): Uint8Array {
     if (handle === 0) return EMPTY;
     if (handle < 0) return this.#largeOf(handle).bytes;
-    const { page, unit } = this.#place(handle);
+    const page = this.#page(handle);
+    const unit = (handle - 1) & (PAGE_UNITS - 1);
     const from = unit * UNIT_BYTES + HEADER_BYTES;
     return page.bytes.subarray(from, from + page.words[unit * (UNIT_BYTES / 4) + 1]!);
   }
@@ -116,7 +117,8 @@ export class Slab {
   length(handle: SlabHandle): number {
     if (handle === 0) return 0;
     if (handle < 0) return this.#largeOf(handle).bytes.length;
-    const { page, unit } = this.#place(handle);
+    const page = this.#page(handle);
+    const unit = (handle - 1) & (PAGE_UNITS - 1);
     return page.words[unit * (UNIT_BYTES / 4) + 1]!;
   }
 
@@ -127,7 +129,8 @@ export class Slab {
       this.#largeOf(handle).holders += 1;
       return;
     }
-    const { page, unit } = this.#place(handle);
+    const page = this.#page(handle);
+    const unit = (handle - 1) & (PAGE_UNITS - 1);
     page.words[unit * (UNIT_BYTES / 4)]! += 1;
   }
 
@@ -138,7 +141,8 @@ export class Slab {
       this.#releaseLarge(handle);
       return;
     }
-    const { page, unit } = this.#place(handle);
+    const page = this.#page(handle);
+    const unit = (handle - 1) & (PAGE_UNITS - 1);
     const holders = (page.words[unit * (UNIT_BYTES / 4)]! -= 1);
     if (holders > 0) return;
     this.#values -= 1;
@@ -148,10 +152,10 @@ export class Slab {
     if (page.live === 0) this.#closePage(page);
   }
 
-  #place(handle: SlabHandle): { readonly page: Page; readonly unit: number } {
+  #page(handle: SlabHandle): Page {
     const page = this.#pages[(handle - 1) >>> 15];
-    assert(page !== undefined, `no slab page for handle ${handle}`);
-    return { page, unit: (handle - 1) & (PAGE_UNITS - 1) };
+    if (page === undefined) assert.fail(`no slab page for handle ${handle}`);
+    return page;
   }
 
   #openPage(slotUnits: number): Page {

@@ -3,7 +3,7 @@
  * snapshot becomes rows at the cost of copying.
  */
 import { Meta } from '../../../shared/wire/gen/objects.ts';
-import type { TaskState } from '../../../shared/wire/gen/types.ts';
+import { Version, type TaskState } from '../../../shared/wire/gen/types.ts';
 import { Timestamp } from '../../../shared/wire/gen/well-known.ts';
 import { EMPTY_BYTES, Reader, WireError } from '../../../shared/wire/runtime.ts';
 import { BODY_TAG, RUNTIME_TAG } from './own-parts.ts';
@@ -11,54 +11,59 @@ import { SHARED_TAG } from './shared-parts.ts';
 
 /** A task's status, its runtime fields still encoded. */
 export type StatusParts = {
-  readonly timestamp: Timestamp | undefined;
-  readonly state: TaskState;
-  readonly message: string;
-  readonly err: string;
-  readonly appliedBy: string;
-  readonly appliedAt: Timestamp | undefined;
-  readonly runtime: Uint8Array;
+  timestamp: Timestamp | undefined;
+  state: TaskState;
+  message: string;
+  err: string;
+  appliedBy: string;
+  appliedAt: Timestamp | undefined;
+  runtime: Uint8Array;
 };
 
 /** A task, its shared part and its body still encoded. */
 export type TaskParts = {
-  readonly id: string;
-  readonly meta: Meta;
-  readonly serviceId: string;
-  readonly slot: number;
-  readonly nodeId: string;
-  readonly status: StatusParts;
-  readonly desiredState: TaskState;
-  readonly jobIteration: number | undefined;
-  readonly shared: Uint8Array;
-  readonly body: Uint8Array;
+  id: string;
+  meta: Meta;
+  serviceId: string;
+  slot: number;
+  nodeId: string;
+  status: StatusParts;
+  desiredState: TaskState;
+  jobIteration: number | undefined;
+  shared: Uint8Array;
+  body: Uint8Array;
 };
 
 const SHARED_TAGS: ReadonlySet<number> = new Set(Object.values(SHARED_TAG));
 const BODY_TAGS: ReadonlySet<number> = new Set(Object.values(BODY_TAG));
 const RUNTIME_TAGS: ReadonlySet<number> = new Set(Object.values(RUNTIME_TAG));
 const NO_FIELDS: ReadonlySet<number> = new Set<number>();
+const NO_META = Meta.create();
 
 /** Pieces of a message that stay encoded; pieces that touch are one. */
 class Pieces {
   readonly #message: Uint8Array;
-  readonly #pieces: { start: number; end: number }[] = [];
+  #start = 0;
+  #end = 0;
+  /** Pieces before the last one, once there are two. */
+  #before: Uint8Array[] | undefined;
 
   constructor(message: Uint8Array) {
     this.#message = message;
   }
 
   add(start: number, end: number): void {
-    const last = this.#pieces.at(-1);
-    if (last?.end === start) last.end = end;
-    else this.#pieces.push({ start, end });
+    if (this.#end !== start && this.#end > 0) {
+      (this.#before ??= []).push(this.#message.subarray(this.#start, this.#end));
+    }
+    if (this.#end !== start || this.#end === 0) this.#start = start;
+    this.#end = end;
   }
 
   joined(): Uint8Array {
-    const [first] = this.#pieces;
-    if (first === undefined) return EMPTY_BYTES;
-    if (this.#pieces.length === 1) return this.#message.subarray(first.start, first.end);
-    return Buffer.concat(this.#pieces.map(({ start, end }) => this.#message.subarray(start, end)));
+    if (this.#end === 0) return EMPTY_BYTES;
+    const last = this.#message.subarray(this.#start, this.#end);
+    return this.#before === undefined ? last : Buffer.concat([...this.#before, last]);
   }
 }
 
@@ -67,48 +72,75 @@ export function takeApart(bytes: Uint8Array): TaskParts {
   const reader = new Reader(bytes);
   const shared = new Pieces(bytes);
   const body = new Pieces(bytes);
-  let id = '';
-  let meta: Meta | undefined;
-  let serviceId = '';
-  let slot = 0;
-  let nodeId = '';
-  let status = NO_STATUS;
-  let desiredState = 0;
-  let jobIteration: number | undefined;
+  const parts: TaskParts = {
+    id: '',
+    meta: NO_META,
+    serviceId: '',
+    slot: 0,
+    nodeId: '',
+    status: NO_STATUS,
+    desiredState: 0,
+    jobIteration: undefined,
+    shared: EMPTY_BYTES,
+    body: EMPTY_BYTES,
+  };
   while (reader.position < reader.end) {
     const start = reader.position;
     const tag = reader.tag();
-    if (SHARED_TAGS.has(tag) || BODY_TAGS.has(tag)) {
+    if (SHARED_TAGS.has(tag)) {
       reader.skip(tag, NO_FIELDS);
-      (SHARED_TAGS.has(tag) ? shared : body).add(start, reader.position);
-      continue;
-    }
-    // prettier-ignore
-    switch (tag) {
-      case 10: id = reader.string(); break;
-      case 18: meta = Meta.decode(reader.view()); break;
-      case 34: serviceId = reader.string(); break;
-      case 40: slot = reader.varint(); break;
-      case 50: nodeId = reader.string(); break;
-      case 74: status = takeStatusApart(reader.view()); break;
-      case 80: desiredState = reader.int32(); break;
-      case 130: jobIteration = versionIndex(reader.view()); break;
-      default: reader.skip(tag, NO_FIELDS);
+      shared.add(start, reader.position);
+    } else if (BODY_TAGS.has(tag)) {
+      reader.skip(tag, NO_FIELDS);
+      body.add(start, reader.position);
+    } else {
+      readOwn(reader, { tag, bytes, parts });
     }
   }
-  if (id === '') throw new WireError('docker.swarmkit.v1.Task: a task without an id');
-  return {
-    id,
-    meta: meta ?? Meta.create(),
-    serviceId,
-    slot,
-    nodeId,
-    status,
-    desiredState: stateOf(desiredState),
-    jobIteration,
-    shared: shared.joined(),
-    body: body.joined(),
-  };
+  if (parts.id === '') throw new WireError('docker.swarmkit.v1.Task: a task without an id');
+  parts.shared = shared.joined();
+  parts.body = body.joined();
+  return parts;
+}
+
+type Place = { readonly tag: number; readonly bytes: Uint8Array; readonly parts: TaskParts };
+
+function readOwn(reader: Reader, { tag, bytes, parts }: Place): void {
+  switch (tag) {
+    case 10:
+      parts.id = reader.string();
+      break;
+    case 18:
+      parts.meta = nested(reader, (end) => Meta.read(reader, end));
+      break;
+    case 34:
+      parts.serviceId = reader.string();
+      break;
+    case 40:
+      parts.slot = reader.varint();
+      break;
+    case 50:
+      parts.nodeId = reader.string();
+      break;
+    case 74:
+      parts.status = nested(reader, (end) => readStatus(reader, bytes, end));
+      break;
+    case 80:
+      parts.desiredState = stateOf(reader.int32());
+      break;
+    case 130:
+      parts.jobIteration = nested(reader, (end) => Version.read(reader, end)).index;
+      break;
+    default:
+      reader.skip(tag, NO_FIELDS);
+  }
+}
+
+function nested<T>(reader: Reader, read: (end: number) => T): T {
+  const end = reader.nested(reader.end);
+  const value = read(end);
+  reader.leave(end);
+  return value;
 }
 
 function stateOf(value: number): TaskState {
@@ -126,57 +158,44 @@ const NO_STATUS: StatusParts = {
   runtime: EMPTY_BYTES,
 };
 
-function takeStatusApart(bytes: Uint8Array): StatusParts {
-  const reader = new Reader(bytes);
+function readStatus(reader: Reader, bytes: Uint8Array, end: number): StatusParts {
   const runtime = new Pieces(bytes);
-  let timestamp: Timestamp | undefined;
-  let state = 0;
-  let message = '';
-  let err = '';
-  let appliedBy = '';
-  let appliedAt: Timestamp | undefined;
-  while (reader.position < reader.end) {
+  const status: StatusParts = { ...NO_STATUS };
+  while (reader.position < end) {
     const start = reader.position;
     const tag = reader.tag();
     if (RUNTIME_TAGS.has(tag)) {
       reader.skip(tag, NO_FIELDS);
       runtime.add(start, reader.position);
-      continue;
-    }
-    switch (tag) {
-      case 10:
-        timestamp = Timestamp.decode(reader.view());
-        break;
-      case 16:
-        state = reader.int32();
-        break;
-      case 26:
-        message = reader.string();
-        break;
-      case 34:
-        err = reader.string();
-        break;
-      case 58:
-        appliedBy = reader.string();
-        break;
-      case 66:
-        appliedAt = Timestamp.decode(reader.view());
-        break;
-      default:
-        reader.skip(tag, NO_FIELDS);
+    } else {
+      readStatusField(reader, tag, status);
     }
   }
-  const whole = { timestamp, state: stateOf(state), message, err, appliedBy, appliedAt };
-  return { ...whole, runtime: runtime.joined() };
+  status.runtime = runtime.joined();
+  return status;
 }
 
-function versionIndex(bytes: Uint8Array): number {
-  const reader = new Reader(bytes);
-  let index = 0;
-  while (reader.position < reader.end) {
-    const tag = reader.tag();
-    if (tag === 8) index = reader.varint();
-    else reader.skip(tag, NO_FIELDS);
+function readStatusField(reader: Reader, tag: number, status: StatusParts): void {
+  switch (tag) {
+    case 10:
+      status.timestamp = nested(reader, (end) => Timestamp.read(reader, end));
+      break;
+    case 16:
+      status.state = stateOf(reader.int32());
+      break;
+    case 26:
+      status.message = reader.string();
+      break;
+    case 34:
+      status.err = reader.string();
+      break;
+    case 58:
+      status.appliedBy = reader.string();
+      break;
+    case 66:
+      status.appliedAt = nested(reader, (end) => Timestamp.read(reader, end));
+      break;
+    default:
+      reader.skip(tag, NO_FIELDS);
   }
-  return index;
 }

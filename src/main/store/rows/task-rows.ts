@@ -8,9 +8,10 @@
 import assert from 'node:assert/strict';
 import { Task } from '../../../shared/wire/gen/objects.ts';
 import type { Init, Writer } from '../../../shared/wire/runtime.ts';
+import { peek } from '../entry-codec.ts';
 import { PrefixMap } from '../prefix-map.ts';
 import { refusal } from '../refusals.ts';
-import type { TaskEngine, TaskSnapshot } from '../task-engine.ts';
+import type { TaskEngine, TaskRestore, TaskSnapshot } from '../task-engine.ts';
 import type { NewTask, TaskChange, TaskPatch } from '../transaction.ts';
 import type { TaskShared, TaskTable } from '../view.ts';
 import type { Action, PendingWrite, WriteContext } from '../writes.ts';
@@ -20,7 +21,7 @@ import { FLOAT, PLACE, WORD } from './row-pages.ts';
 import { RowSet } from './row-set.ts';
 import { RowSnapshot } from './row-snapshot.ts';
 import { CommittedRows, HeadRows, type PendingRow } from './row-tables.ts';
-import { takeApart } from './task-parts.ts';
+import { takeApart, type TaskParts } from './task-parts.ts';
 import { Row } from './task-row.ts';
 
 export class TaskRows implements TaskEngine {
@@ -32,6 +33,7 @@ export class TaskRows implements TaskEngine {
   readonly #committedIds = new PrefixMap<number>();
   readonly #pending = new Map<string, PendingRow>();
   readonly #snapshot: RowSnapshot;
+  readonly #commits: Commits;
   /** Loose rows that the listeners of applied changes may still look at. */
   #applied: number[] = [];
   /**
@@ -56,6 +58,13 @@ export class TaskRows implements TaskEngine {
     };
     this.committed = new CommittedRows(state);
     this.head = new HeadRows(state);
+    this.#commits = {
+      contents: this.#contents,
+      create: (row, pending) => this.#commitCreate(row, pending),
+      update: (row, pending) => this.#commitUpdate(row, pending),
+      remove: (row, pending) => this.#commitRemove(row, pending),
+      restore: (id, pending, before) => this.#setPending(id, pending, before),
+    };
   }
 
   /** What the tasks take, for metrics and to find leaks. */
@@ -73,16 +82,17 @@ export class TaskRows implements TaskEngine {
   }
 
   create(task: Task, context: WriteContext): void {
-    if (this.#headRow(task.id) !== 0) throw refusal('EXISTS');
+    const before = this.#pending.get(task.id);
+    if (this.#headRow(task.id, before) !== 0) throw refusal('EXISTS');
     const row = this.#contents.fromTask(task);
     this.#contents.setCreated(row, context.now);
-    this.#write('create', row, context);
+    this.#write(row, { action: 'create', before, base: before?.base ?? 0 }, context);
   }
 
   createMany(template: Init<Task>, tasks: readonly NewTask[], context: WriteContext): void {
     const ids = new Set<string>();
     for (const { id } of tasks) {
-      if (this.#headRow(id) !== 0 || ids.has(id)) throw refusal('EXISTS');
+      if (this.#headRow(id, this.#pending.get(id)) !== 0 || ids.has(id)) throw refusal('EXISTS');
       ids.add(id);
     }
     const whole = Task.create(template);
@@ -91,62 +101,64 @@ export class TaskRows implements TaskEngine {
     this.#contents.setCreated(model, context.now);
     for (const { id, slot, nodeId, name } of tasks) {
       const row = this.#contents.copyAs(model, { id, slot, nodeId, body: bodyOf(name) });
-      this.#write('create', row, context);
+      const before = this.#pending.get(id);
+      this.#write(row, { action: 'create', before, base: before?.base ?? 0 }, context);
     }
     this.#contents.free(model);
   }
 
   patch(id: string, patch: TaskPatch, context: WriteContext): void {
-    const stored = this.#headRow(id);
+    const before = this.#pending.get(id);
+    const stored = this.#headRow(id, before);
     if (stored === 0) throw refusal('NOT_EXIST');
     const row = this.#contents.copy(stored);
     this.#contents.patch(row, patch);
-    this.#write('update', row, context);
+    this.#write(row, { action: 'update', before, base: before?.base ?? stored }, context);
   }
 
   update(task: Task, context: WriteContext): void {
-    const { rows } = this.#contents;
-    const stored = this.#headRow(task.id);
+    const before = this.#pending.get(task.id);
+    const stored = this.#headRow(task.id, before);
     if (stored === 0) throw refusal('NOT_EXIST');
-    if (rows.getFloat(stored, FLOAT.version) !== task.meta.version.index) {
+    if (this.#contents.rows.getFloat(stored, FLOAT.version) !== task.meta.version.index) {
       throw refusal('OUT_OF_SEQUENCE');
     }
     const row = this.#contents.fromTask(task);
     this.#contents.setCreated(row, this.#contents.created(stored));
-    this.#write('update', row, context);
+    this.#write(row, { action: 'update', before, base: before?.base ?? stored }, context);
   }
 
   remove(id: string, context: WriteContext): void {
-    const stored = this.#headRow(id);
-    if (stored === 0) throw refusal('NOT_EXIST');
     const before = this.#pending.get(id);
-    const last = this.#contents.copy(stored);
-    const pending: PendingRow = { row: 0 };
-    this.#setPending(id, pending);
-    context.add(this.#pendingWrite('remove', last, { pending, before }));
+    const stored = this.#headRow(id, before);
+    if (stored === 0) throw refusal('NOT_EXIST');
+    const row = this.#contents.copy(stored);
+    const pending = { row: 0, base: before?.base ?? stored };
+    this.#setPending(id, pending, before);
+    context.add(new RowWrite(this.#commits, { action: 'remove', row, pending, before }));
   }
 
   apply(action: Action, bytes: Uint8Array): TaskChange | undefined {
     assert(this.#pending.size === 0, 'a change from elsewhere came while own ones were in flight');
-    const row = this.#contents.fromParts(takeApart(bytes));
-    const id = this.#contents.rows.id(row);
-    const known = this.#committedIds.get(id);
-    if (action !== 'remove') return this.#put(known, row);
-    this.#contents.free(row);
-    if (known === undefined) return undefined;
-    this.#removeCommitted(id, known);
-    this.#applied.push(known);
-    return { kind: 'task', action, object: this.#tell(known) };
+    if (action === 'remove') return this.#applyRemoval(this.#committedIds.get(peek(bytes).id));
+    const parts = takeApart(bytes);
+    return this.#applyParts(this.#committedIds.get(parts.id), parts);
   }
 
-  #put(known: number | undefined, row: number): TaskChange {
-    if (known === undefined) {
-      this.#addCommitted(row);
-      return { kind: 'task', action: 'create', object: this.#tell(row) };
-    }
-    this.#exchangeCommitted(known, row);
-    this.#applied.push(row);
-    return { kind: 'task', action: 'update', object: this.#tell(known), old: this.#row(row) };
+  restore(): TaskRestore {
+    assert(this.#pending.size === 0, 'a snapshot came while own entries were in flight');
+    const unseen = new Set(this.#contents.rows.inPlace(PLACE.committed));
+    return {
+      put: (bytes) => {
+        const parts = takeApart(bytes);
+        const known = this.#committedIds.get(parts.id);
+        if (known === undefined) return this.#applyParts(known, parts);
+        unseen.delete(known);
+        const version = this.#contents.rows.getFloat(known, FLOAT.version);
+        return version === parts.meta.version.index ? undefined : this.#applyParts(known, parts);
+      },
+      end: () => Array.from(unseen, (row) => this.#applyRemoval(row)),
+    };
   }
 
   settle(): void {
@@ -156,114 +168,104 @@ export class TaskRows implements TaskEngine {
   }
 
   dropOverlay(): void {
-    for (const id of this.#pending.keys()) this.#setPending(id, undefined);
+    for (const [id, pending] of this.#pending) this.#setPending(id, undefined, pending);
   }
 
   snapshot(): TaskSnapshot {
     return this.#snapshot.begin();
   }
 
-  #row(row: number): Row {
-    return new Row(this.#contents, row);
+  #applyParts(known: number | undefined, parts: TaskParts): TaskChange {
+    const row = this.#contents.fromParts(parts);
+    if (known === undefined) {
+      this.#addCommitted(row);
+      return { kind: 'task', action: 'create', object: this.#tell(row) };
+    }
+    this.#applied.push(row);
+    return this.#exchangeCommitted(known, row);
+  }
+
+  #applyRemoval(known: number): TaskChange;
+  #applyRemoval(known: number | undefined): TaskChange | undefined;
+  #applyRemoval(known: number | undefined): TaskChange | undefined {
+    if (known === undefined) return undefined;
+    this.#removeCommitted(known);
+    this.#applied.push(known);
+    return { kind: 'task', action: 'remove', object: this.#tell(known) };
   }
 
   /** A window for the listeners. */
   #tell(row: number): Row {
-    const window = this.#row(row);
+    const window = new Row(this.#contents, row);
     this.#told.set(row, window);
     return window;
   }
 
-  #headRow(id: string): number {
-    const latest = this.#pending.size === 0 ? undefined : this.#pending.get(id);
-    return latest === undefined ? (this.#committedIds.get(id) ?? 0) : latest.row;
+  /** The row that the head shows for an id, given what is pending for it; 0 for none. */
+  #headRow(id: string, pending: PendingRow | undefined): number {
+    return pending === undefined ? (this.#committedIds.get(id) ?? 0) : pending.row;
   }
 
   /** Puts a new version on the head. */
-  #write(action: 'create' | 'update', row: number, context: WriteContext): void {
-    this.#contents.setVersion(row, context.version, context.now);
-    const id = this.#contents.rows.id(row);
-    const before = this.#pending.get(id);
-    const pending: PendingRow = { row };
-    this.#setPending(id, pending);
-    context.add(this.#pendingWrite(action, row, { pending, before }));
-  }
-
-  #pendingWrite(
-    action: Action,
+  #write(
     row: number,
-    { pending, before }: { pending: PendingRow; before: PendingRow | undefined },
-  ): PendingWrite {
-    const contents = this.#contents;
-    let last = before;
-    let removed = 0;
-    return {
-      kind: 'task',
-      action,
-      bytesMax: contents.bytesMax(row),
-      encode: (writer: Writer) => contents.encode(writer, row),
-      undo: () => {
-        this.#setPending(contents.rows.id(row), last);
-        contents.free(row);
-      },
-      commit: () => {
-        last = undefined;
-        if (action === 'create') return this.#commitCreate(row, pending);
-        if (action === 'update') return this.#commitUpdate(row, pending);
-        const change = this.#commitRemove(row, pending);
-        removed = change.row;
-        return change.change;
-      },
-      settle: () => {
-        if (action !== 'create') contents.free(row);
-        if (removed !== 0) contents.free(removed);
-      },
-      drop: () => contents.free(row),
-    };
+    { action, before, base }: { action: Action; before: PendingRow | undefined; base: number },
+    context: WriteContext,
+  ): void {
+    this.#contents.setVersion(row, context.version, context.now);
+    const pending = { row, base };
+    this.#setPending(this.#contents.rows.id(row), pending, before);
+    context.add(new RowWrite(this.#commits, { action, row, pending, before }));
   }
 
-  #setPending(id: string, next: PendingRow | undefined): void {
-    const last = this.#pending.get(id);
+  /** Replaces what is pending for an id, `last`, by `next`. */
+  #setPending(id: string, next: PendingRow | undefined, last: PendingRow | undefined): void {
     if (last !== undefined && last.row !== 0) this.#overlay.remove(last.row);
-    const committed = this.#committedIds.get(id) ?? 0;
-    if (committed !== 0 && (last === undefined) !== (next === undefined)) {
-      this.#committed.shadow(committed, next === undefined ? -1 : 1);
+    if (next === undefined) {
+      this.#pending.delete(id);
+      if (last !== undefined && last.base !== 0) this.#committed.shadow(last.base, -1);
+      return;
     }
-    if (next === undefined) this.#pending.delete(id);
-    else this.#pending.set(id, next);
-    if (next !== undefined && next.row !== 0) this.#overlay.add(next.row);
+    this.#pending.set(id, next);
+    if (last === undefined && next.base !== 0) this.#committed.shadow(next.base, 1);
+    if (next.row !== 0) this.#overlay.add(next.row);
   }
 
-  /** A write commits: it is no longer pending, unless a later one of its id is. */
-  #leaveHead(id: string, pending: PendingRow): void {
-    if (this.#pending.get(id) === pending) this.#setPending(id, undefined);
+  /**
+   * A write commits: it leaves the head, unless a later one of its task is there. Returns what is
+   * pending for the task, this write's or that one's.
+   */
+  #leaveHead(id: string, pending: PendingRow): PendingRow {
+    const latest = this.#pending.get(id);
+    assert(latest !== undefined, `a write of ${id} commits that is not pending`);
+    if (latest === pending) this.#setPending(id, undefined, pending);
+    return latest;
   }
 
   #commitCreate(row: number, pending: PendingRow): TaskChange {
-    const id = this.#contents.rows.id(row);
-    assert(this.#committedIds.get(id) === undefined, `create of ${id} out of order`);
-    this.#leaveHead(id, pending);
+    const latest = this.#leaveHead(this.#contents.rows.id(row), pending);
+    assert(latest.base === 0, 'a create commits of a task that is there');
     this.#addCommitted(row);
-    if (this.#pending.has(id)) this.#committed.shadow(row, 1);
+    if (latest !== pending) {
+      latest.base = row;
+      this.#committed.shadow(row, 1);
+    }
     return { kind: 'task', action: 'create', object: this.#tell(row) };
   }
 
   #commitUpdate(row: number, pending: PendingRow): TaskChange {
-    const id = this.#contents.rows.id(row);
-    const known = this.#committedIds.get(id);
-    assert(known !== undefined, `update of ${id} out of order`);
-    this.#leaveHead(id, pending);
-    this.#exchangeCommitted(known, row);
-    return { kind: 'task', action: 'update', object: this.#tell(known), old: this.#row(row) };
+    const { base } = this.#leaveHead(this.#contents.rows.id(row), pending);
+    assert(base !== 0, 'an update commits of a task that is not there');
+    return this.#exchangeCommitted(base, row);
   }
 
   #commitRemove(row: number, pending: PendingRow): { change: TaskChange; row: number } {
-    const id = this.#contents.rows.id(row);
-    const known = this.#committedIds.get(id);
-    assert(known !== undefined, `removal of ${id} out of order`);
-    this.#leaveHead(id, pending);
-    this.#removeCommitted(id, known);
-    return { change: { kind: 'task', action: 'remove', object: this.#tell(known) }, row: known };
+    const latest = this.#leaveHead(this.#contents.rows.id(row), pending);
+    const { base } = latest;
+    assert(base !== 0, 'a removal commits of a task that is not there');
+    this.#removeCommitted(base);
+    latest.base = 0;
+    return { change: { kind: 'task', action: 'remove', object: this.#tell(base) }, row: base };
   }
 
   #addCommitted(row: number): void {
@@ -273,19 +275,88 @@ export class TaskRows implements TaskEngine {
   }
 
   /** The committed row takes the content of a loose one, which keeps the old. */
-  #exchangeCommitted(known: number, row: number): void {
+  #exchangeCommitted(known: number, row: number): TaskChange {
     this.#snapshot.save(known);
     const shadowed = this.#contents.rows.get(known, WORD.shadowed) === 1;
     if (shadowed) this.#committed.shadow(known, -1);
     this.#committed.exchange(known, row);
     if (shadowed) this.#committed.shadow(known, 1);
     this.#told.get(known)?.follow(row);
+    const old = new Row(this.#contents, row);
+    return { kind: 'task', action: 'update', object: this.#tell(known), old };
   }
 
-  #removeCommitted(id: string, known: number): void {
+  #removeCommitted(known: number): void {
     this.#snapshot.save(known);
     if (this.#contents.rows.get(known, WORD.shadowed) === 1) this.#committed.shadow(known, -1);
     this.#committed.remove(known);
-    this.#committedIds.delete(id);
+    this.#committedIds.delete(this.#contents.rows.id(known));
+  }
+}
+
+/** What a write needs of the table that it was made on. */
+type Commits = {
+  readonly contents: RowContents;
+  readonly create: (row: number, pending: PendingRow) => TaskChange;
+  readonly update: (row: number, pending: PendingRow) => TaskChange;
+  readonly remove: (row: number, pending: PendingRow) => { change: TaskChange; row: number };
+  /** Takes a pending write back: `before` is pending again. */
+  readonly restore: (id: string, before: PendingRow | undefined, pending: PendingRow) => void;
+};
+
+type Made = {
+  readonly action: Action;
+  /** The new version; for a removal a copy of the last. */
+  readonly row: number;
+  readonly pending: PendingRow;
+  readonly before: PendingRow | undefined;
+};
+
+/** One write of one task. */
+class RowWrite implements PendingWrite {
+  readonly kind = 'task';
+  readonly action: Action;
+  readonly bytesMax: number;
+  readonly #table: Commits;
+  readonly #row: number;
+  readonly #pending: PendingRow;
+  readonly #before: PendingRow | undefined;
+  /** The committed row that this write has removed. */
+  #removed = 0;
+
+  constructor(table: Commits, made: Made) {
+    this.#table = table;
+    this.action = made.action;
+    this.#row = made.row;
+    this.#pending = made.pending;
+    this.#before = made.before;
+    this.bytesMax = table.contents.bytesMax(made.row);
+  }
+
+  encode(writer: Writer): void {
+    this.#table.contents.encode(writer, this.#row);
+  }
+
+  undo(): void {
+    const { contents } = this.#table;
+    this.#table.restore(contents.rows.id(this.#row), this.#before, this.#pending);
+    contents.free(this.#row);
+  }
+
+  commit(): TaskChange {
+    if (this.action === 'create') return this.#table.create(this.#row, this.#pending);
+    if (this.action === 'update') return this.#table.update(this.#row, this.#pending);
+    const { change, row } = this.#table.remove(this.#row, this.#pending);
+    this.#removed = row;
+    return change;
+  }
+
+  settle(): void {
+    if (this.action !== 'create') this.drop();
+    if (this.#removed !== 0) this.#table.contents.free(this.#removed);
+  }
+
+  drop(): void {
+    this.#table.contents.free(this.#row);
   }
 }
