@@ -1,0 +1,210 @@
+/**
+ * A cluster of real processes for one test: `skein manager` and `skein worker` on free loopback ports
+ * and a folder of their own, and a typed client on the control socket. Whatever becomes of the test,
+ * `Undo` ends the processes, their tasks included, and removes the files.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Channel, type ServiceClient } from '../../src/main/rpc/client.ts';
+import { durationOf } from '../../src/shared/model/time.ts';
+import type { Cluster as ClusterObject, Node, Task } from '../../src/shared/wire/gen/objects.ts';
+import type { ServiceSpec } from '../../src/shared/wire/gen/specs.ts';
+import { NodeStatusState, TaskState } from '../../src/shared/wire/gen/types.ts';
+import type { Init } from '../../src/shared/wire/runtime.ts';
+import { Daemon } from './daemon.ts';
+import type { Undo } from './undo.ts';
+import { until } from './until.ts';
+
+/** Starting a process takes up to a second of an idle machine, and tests share theirs. */
+export const PATIENCE_MS = 30_000;
+
+/** Set in every process of a cluster, and inherited by its tasks: so they are found at the end. */
+const MARK = 'SKEIN_TEST_CLUSTER';
+
+export type ClusterOptions = {
+  readonly undo: Undo;
+  /** Default 500 ms. */
+  readonly heartbeatPeriodMs?: number;
+  /** Of the manager's own node; `none` by default. */
+  readonly executor?: string;
+};
+
+/** A TCP port of the loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => void server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no TCP port');
+  return address.port;
+}
+
+export class Cluster {
+  readonly directory: string;
+  readonly address: string;
+  readonly socketPath: string;
+  readonly manager: Daemon;
+  readonly workers = new Map<string, Daemon>();
+  readonly control: ServiceClient<'Control'>;
+  readonly #undo: Undo;
+
+  private constructor(undo: Undo, port: number, executor: string) {
+    this.#undo = undo;
+    const directory = mkdtempSync(join(tmpdir(), 'skein-e2e-'));
+    undo.add(`remove ${directory}`, () => rmSync(directory, { recursive: true, force: true }));
+    undo.add('end the tasks', () => killMarked(directory));
+    this.directory = directory;
+    this.address = `127.0.0.1:${port}`;
+    this.socketPath = join(directory, 'control.sock');
+    const listen = ['--listen-remote-api', this.address, '--listen-control-api', this.socketPath];
+    // A restarted manager leads at once whatever its tick; a short one serves waits that count ticks.
+    this.manager = this.#daemon('manager', [...listen, '--raft-tick', '100'], executor);
+    const channel = new Channel({ to: 'socket', path: this.socketPath });
+    undo.add('close the client', () => channel.close());
+    this.control = channel.service('Control');
+  }
+
+  /** Founds a cluster; resolves when its manager answers and has the heartbeat period asked for. */
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const { undo, heartbeatPeriodMs = 500, executor = 'none' } = options;
+    const cluster = new Cluster(undo, await freePort(), executor);
+    cluster.manager.start();
+    await cluster.answers();
+    const { id, spec, meta } = await cluster.object();
+    await cluster.control.UpdateCluster({
+      clusterId: id,
+      clusterVersion: meta.version,
+      spec: { ...spec, dispatcher: { heartbeatPeriod: durationOf(heartbeatPeriodMs) } },
+    });
+    return cluster;
+  }
+
+  #daemon(name: string, args: readonly string[], executor: string): Daemon {
+    const role = name === 'manager' ? 'manager' : 'worker';
+    const stateDir = join(this.directory, name);
+    return new Daemon({
+      name,
+      args: [role, '--state-dir', stateDir, '--hostname', name, '--executor', executor, ...args],
+      logFile: join(this.directory, `${name}.log`),
+      env: { [MARK]: this.directory },
+      undo: this.#undo,
+    });
+  }
+
+  /** Resolves when the manager answers on its control socket. */
+  async answers(): Promise<void> {
+    await this.until('the manager answers', () => this.object());
+  }
+
+  /** The cluster's own object. */
+  async object(): Promise<ClusterObject> {
+    const [cluster] = (await this.control.ListClusters({}, { timeoutMs: 5_000 })).clusters;
+    if (cluster === undefined) throw new Error('the manager has no cluster');
+    return cluster;
+  }
+
+  /** Adds a worker process; resolves when its node is READY. */
+  async addWorker(name: string, executor: string): Promise<Daemon> {
+    const token = (await this.object()).rootCa.joinTokens.worker;
+    const joins = ['--join-addr', this.address, '--join-token', token];
+    const worker = this.#daemon(name, joins, executor);
+    this.workers.set(name, worker);
+    worker.start();
+    await this.nodeIs(name, NodeStatusState.READY);
+    return worker;
+  }
+
+  /** Resolves when the node of this host name is in a state. */
+  async nodeIs(hostname: string, state: NodeStatusState): Promise<Node> {
+    return this.until(`node ${hostname} is in state ${state}`, async () => {
+      const { nodes } = await this.control.ListNodes({});
+      return nodes.find((n) => n.description?.hostname === hostname && n.status.state === state);
+    });
+  }
+
+  /** Creates a replicated service and gives its id. */
+  async createService(name: string, replicas: number, spec: Init<ServiceSpec>): Promise<string> {
+    const { service } = await this.control.CreateService({
+      spec: {
+        ...spec,
+        annotations: { ...spec.annotations, name },
+        mode: { case: 'replicated', value: { replicas: BigInt(replicas) } },
+      },
+    });
+    if (service === undefined) throw new Error('no service was created');
+    return service.id;
+  }
+
+  async scale(serviceId: string, replicas: number): Promise<void> {
+    const { service } = await this.control.GetService({ serviceId });
+    if (service === undefined) throw new Error(`no service ${serviceId}`);
+    await this.control.UpdateService({
+      serviceId,
+      serviceVersion: service.meta.version,
+      spec: {
+        ...service.spec,
+        mode: { case: 'replicated', value: { replicas: BigInt(replicas) } },
+      },
+    });
+  }
+
+  async tasks(serviceId: string): Promise<readonly Task[]> {
+    return (await this.control.ListTasks({ filters: { serviceIds: [serviceId] } })).tasks;
+  }
+
+  /** Resolves with the tasks when exactly `replicas` of them are meant to run, and all do. */
+  async settles(serviceId: string, replicas: number): Promise<readonly Task[]> {
+    let seen: readonly Task[] = [];
+    const told = (): string => `${replicas} replicas run; there are:\n${describe(seen)}`;
+    return this.until(told, async () => {
+      seen = await this.tasks(serviceId);
+      const wanted = seen.filter((task) => task.desiredState <= TaskState.RUNNING);
+      const running = wanted.filter((task) => task.status.state === TaskState.RUNNING);
+      return wanted.length === replicas && running.length === replicas ? running : undefined;
+    });
+  }
+
+  /** As the plain `until`; the text of a failure holds what the processes logged last. */
+  async until<T>(
+    what: string | (() => string),
+    ask: () => Promise<T | undefined | false>,
+    timeoutMs: number = PATIENCE_MS,
+  ): Promise<T> {
+    try {
+      return await until('see below', timeoutMs, ask);
+    } catch (error) {
+      const text = typeof what === 'string' ? what : what();
+      const tails = [this.manager, ...this.workers.values()].map((daemon) => daemon.tail());
+      throw new Error([`not in time: ${text}`, ...tails].join('\n'), { cause: error });
+    }
+  }
+}
+
+const nameOf = (state: TaskState): string =>
+  Object.entries(TaskState).find(([, value]) => value === state)?.[0] ?? String(state);
+
+const lineOf = ({ id, slot, nodeId, desiredState, status }: Task): string =>
+  `${id} slot ${slot} node ${nodeId} ${nameOf(status.state)}, to be ${nameOf(desiredState)} ${status.err}`;
+
+const describe = (tasks: readonly Task[]): string => tasks.slice(0, 40).map(lineOf).join('\n');
+
+/** The processes that run with this cluster's mark. */
+function markedPids(directory: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && pid !== process.pid)
+    .filter((pid) => {
+      try {
+        const pairs = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+        return pairs.includes(`${MARK}=${directory}`);
+      } catch {
+        return false; // Gone meanwhile, or not ours to read.
+      }
+    });
+}
+
+function killMarked(directory: string): void {
+  for (const pid of markedPids(directory)) process.kill(pid, 'SIGKILL');
+}
