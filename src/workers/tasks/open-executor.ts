@@ -1,5 +1,6 @@
 /** The executor that a worker was started with. */
 import type { TaskThreadData } from '../../shared/lanes/tasks.ts';
+import { dockerExecutor } from './executors/docker/executor.ts';
 import type { Executor, ExecutorLog } from './executors/executor.ts';
 import { simulatedExecutor, type Clock } from './executors/simulated/executor.ts';
 
@@ -10,7 +11,10 @@ export function openExecutor(data: TaskThreadData, clock: Clock, log: ExecutorLo
   switch (choice.kind) {
     case 'simulated':
       return simulatedExecutor(node, clock, { ...choice, labels });
-    default:
-      throw new Error(String(log));
+    case 'docker':
+      return dockerExecutor(node, { ...choice, labels }, log);
+    case 'process':
+      break;
   }
+  throw new Error('not yet');
 }
