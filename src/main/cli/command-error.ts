@@ -1,9 +1,11 @@
 /** How commands fail: what is wrong, where, and what to do, with an exit code that scripts can use. */
 
-/** Exit codes besides 0 (done) and 2 (the command line itself is wrong). */
+/** Exit codes besides 0, which means done. */
 export const ExitCode = {
   /** The command failed. */
   FAILED: 1,
+  /** The command line itself is wrong. */
+  USAGE: 2,
   /** Not there in time: the wait ended before the service converged. */
   TIMEOUT: 3,
   /** The update was paused after failures. */

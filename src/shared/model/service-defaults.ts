@@ -29,7 +29,7 @@ const DEFAULT_RESTART_POLICY = RestartPolicy.create({
 });
 
 /** How services are updated, and rolled back. */
-const DEFAULT_UPDATE_CONFIG = UpdateConfig.create({
+export const DEFAULT_UPDATE_CONFIG = UpdateConfig.create({
   parallelism: 1,
   failureAction: UpdateConfigFailureAction.PAUSE,
   monitor: { seconds: 5 },

@@ -1,0 +1,19 @@
+/** `skein task inspect`. */
+import { Args } from '@oclif/core';
+import { Task } from '../../../shared/wire/gen/objects.ts';
+import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
+import { withCluster } from '../../cli/connection.ts';
+import { findTask } from '../../cli/lookup.ts';
+
+export class TaskInspectCommand extends ClientCommand {
+  static override summary = 'Show all there is to know about a task';
+  static override args = { task: Args.string({ description: 'id or name', required: true }) };
+  static override flags = inspectFlags;
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(TaskInspectCommand);
+    await withCluster(flags.socket, async ({ control }) => {
+      await this.show(flags, Task, await findTask(control, args.task));
+    });
+  }
+}
