@@ -57,11 +57,13 @@ export class DockerEngine {
 
   /** Resolves when the engine answers and has its image. */
   static async start({ directory, undo, prefix = [], flags = [] }: EngineOptions) {
-    const [command = '', ...args] = [
+    const [command = 'dockerd', ...args] = [
       ...prefix,
       'dockerd',
-      ...['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec')],
-      ...['--pidfile', join(directory, 'pid'), '-H', `unix://${join(directory, 'docker.sock')}`],
+      `--data-root=${join(directory, 'data')}`,
+      `--exec-root=${join(directory, 'exec')}`,
+      `--pidfile=${join(directory, 'pid')}`,
+      `--host=unix://${join(directory, 'docker.sock')}`,
       '--storage-driver=overlay2',
       ...flags,
     ];

@@ -8,7 +8,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export class Undo implements Disposable {
   readonly #steps: { readonly what: string; readonly step: () => void }[] = [];
-  readonly #onExit = (): void => this.#run();
+  readonly #onExit = (): void => void this.#run();
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     this.#run();
     this.#release();

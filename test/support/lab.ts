@@ -1,0 +1,141 @@
+/**
+ * A cluster of real parts on one machine: a manager and a Skein worker in processes of their own, and
+ * a Docker Engine in a network namespace. Everything is gone after `undo`, whatever happened.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { realEnv } from '../../src/main/env.ts';
+import { silentLog } from '../../src/main/log.ts';
+import { Node } from '../../src/main/node/node.ts';
+import { NodeSpecAvailability } from '../../src/shared/wire/gen/specs.ts';
+import { DockerEngine } from './dockerd.ts';
+import { LabNetwork, type Namespace } from './lab-network.ts';
+import { SkeinProcess } from './skein.ts';
+import { Swarm } from './swarm.ts';
+import { Undo } from './undo.ts';
+import { until } from './until.ts';
+
+const PORT = 2377;
+/** Raft ticks fast, so that a restarted manager leads soon. */
+const TICK_MS = 50;
+
+export class Lab implements Disposable {
+  readonly #undo = new Undo();
+  readonly #directory: string;
+  readonly network: LabNetwork;
+  readonly swarm: Swarm;
+  #manager: SkeinProcess | undefined;
+
+  constructor() {
+    this.#directory = mkdtempSync(join(tmpdir(), 'skein-e2e-'));
+    this.#undo.add('remove the files', () => rmSync(this.#directory, { recursive: true }));
+    try {
+      this.network = new LabNetwork(this.#undo);
+    } catch (error) {
+      this.#undo[Symbol.dispose]();
+      throw error;
+    }
+    this.swarm = new Swarm(this.#controlSocket);
+  }
+
+  [Symbol.dispose](): void {
+    this.swarm[Symbol.dispose]();
+    this.#undo[Symbol.dispose]();
+  }
+
+  get #controlSocket(): string {
+    return join(this.#directory, 'control.sock');
+  }
+
+  /** `host:port` of the manager. */
+  get address(): string {
+    return `${this.network.address}:${PORT}`;
+  }
+
+  /** An empty folder of this name, for whoever needs one. */
+  folder(name: string): string {
+    const path = join(this.#directory, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  /** What the manager logged, in all its lives. */
+  managerLog(): string {
+    return this.#manager?.log() ?? '';
+  }
+
+  /** Starts the manager, or starts it again; resolves when it leads. */
+  async startManager(): Promise<void> {
+    const args = [
+      'manager',
+      `--state-dir=${this.folder('manager')}`,
+      `--listen-remote-api=${this.address}`,
+      `--listen-control-api=${this.#controlSocket}`,
+      '--executor=none',
+      '--availability=drain',
+      `--raft-tick=${TICK_MS}`,
+      '--log-level=debug',
+    ];
+    this.#manager = new SkeinProcess(args, {
+      undo: this.#undo,
+      logPath: join(this.#directory, 'manager.log'),
+    });
+    await until('the manager answers', 30_000, () => this.swarm.cluster());
+  }
+
+  async killManager(signal: NodeJS.Signals): Promise<void> {
+    await this.#manager?.kill(signal);
+  }
+
+  /** The same manager in this process, for what no RPC can do. It must be stopped by `stop`. */
+  async managerHere(): Promise<Node> {
+    return await Node.start({
+      stateDir: this.folder('manager'),
+      hostname: '',
+      join: undefined,
+      availability: NodeSpecAvailability.ACTIVE,
+      executor: undefined,
+      taskThreads: 1,
+      manager: {
+        listen: { host: this.network.address, port: PORT },
+        advertise: { host: this.network.address, port: PORT },
+        controlSocket: this.#controlSocket,
+        tickMs: TICK_MS,
+      },
+      env: realEnv,
+      log: silentLog,
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+  }
+
+  /** Starts a Skein worker of this name. */
+  async startWorker(hostname: string, executor: string): Promise<SkeinProcess> {
+    const { worker } = (await this.swarm.cluster()).rootCa.joinTokens;
+    const args = [
+      'worker',
+      `--state-dir=${this.folder(hostname)}`,
+      `--hostname=${hostname}`,
+      `--join-addr=${this.address}`,
+      `--join-token=${worker}`,
+      `--executor=${executor}`,
+      '--log-level=debug',
+    ];
+    const logPath = join(this.#directory, `${hostname}.log`);
+    return new SkeinProcess(args, { undo: this.#undo, logPath });
+  }
+
+  /** A Docker Engine in a network namespace of its own. */
+  async startEngine(name: string): Promise<{ engine: DockerEngine; namespace: Namespace }> {
+    const namespace = this.network.namespace();
+    const engine = await DockerEngine.start({
+      directory: this.folder(name),
+      undo: this.#undo,
+      prefix: namespace.prefix,
+      flags: ['--bip=172.31.255.1/24'],
+    });
+    return { engine, namespace };
+  }
+}
