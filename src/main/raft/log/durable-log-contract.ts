@@ -34,14 +34,20 @@ const meta = (index: number, term = 1): SnapshotMeta => ({
   removed: [7n],
 });
 
+type Check = (title: string, run: (place: LogPlace) => Promise<void>) => void;
+
 export function durableLogContract(name: string, makePlace: () => Promise<LogPlace>): void {
-  const check = (title: string, run: (place: LogPlace) => Promise<void>): void => {
+  const check: Check = (title, run) => {
     test(`${title} (${name})`, async () => {
       await using place = await makePlace();
       await run(place);
     });
   };
+  entryRules(check);
+  snapshotRules(check);
+}
 
+function entryRules(check: Check): void {
   check('[LOG1] what was saved is there after a restart', async (place) => {
     const hardState = HardState.create({ term: 3, vote: 5n, commit: 2 });
     {
@@ -75,7 +81,9 @@ export function durableLogContract(name: string, makePlace: () => Promise<LogPla
     assert.equal(log.entries(1, 4, 25)?.length, 2);
     assert.equal(log.entries(1, 4, 1000)?.length, 3);
   });
+}
 
+function snapshotRules(check: Check): void {
   check(
     '[LOG4] a snapshot is kept with its members, and replaces the one before',
     async (place) => {
