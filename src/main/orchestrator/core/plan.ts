@@ -15,5 +15,3 @@ export type Plan = {
   /** Tasks to delete from the store. */
   readonly remove: readonly string[];
 };
-
-export const EMPTY_PLAN: Plan = { create: [], desire: [], remove: [] };
