@@ -29,7 +29,7 @@ import { foundLog, RaftDriver } from '../raft/driver.ts';
 import type { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Health } from '../rpc/health.ts';
 import { listenSocket, listenTcp, type Listener } from '../rpc/listener.ts';
-import { implement, type Implementation } from '../rpc/service.ts';
+import { held, implement, type Implementation } from '../rpc/service.ts';
 import { ReplicatedStore } from '../store/store.ts';
 import { CLUSTER_DEFAULTS, foundingEntry } from './founding.ts';
 import { KeyManager } from './network-keys.ts';
@@ -166,10 +166,19 @@ export class Manager {
     });
   }
 
+  /**
+   * All but health waits for the first lead: until then the end of the log, acknowledged before a
+   * restart, is not applied, and an answer would go back in time.
+   */
   #services(): readonly Implementation[] {
+    const waiting = this.#leaderServices();
+    const { promise } = this.#firstLead;
+    return [this.#health.service, ...waiting.map((service) => held(service, promise))];
+  }
+
+  #leaderServices(): readonly Implementation[] {
     const { env } = this.#options;
     return [
-      this.#health.service,
       ...this.#authority.services,
       this.#dispatcher.implementation,
       ...this.#broker.implementations,

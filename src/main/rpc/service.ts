@@ -97,6 +97,21 @@ export function implement<S extends ServiceName>(
 }
 
 /**
+ * The same service, whose handlers begin only when `ready` has resolved: what comes earlier waits, for
+ * as long as its caller does.
+ */
+export function held(implementation: Implementation, ready: Promise<void>): Implementation {
+  const methods = implementation.methods.map(({ method, handler }) => ({
+    method,
+    handler: async (request: unknown, caller: Caller, third: unknown): Promise<unknown> => {
+      await ready;
+      return handler(request, caller, third);
+    },
+  }));
+  return { service: implementation.service, methods };
+}
+
+/**
  * Answers a call elsewhere: the relay to the leader. It gets the raw messages, and the relayed call
  * is authorised there.
  */
