@@ -30,12 +30,13 @@ class FipsError extends Error {
 }
 
 /**
- * Founds a cluster: a new root and a manager certificate signed by it, both kept in `store`. The
- * root's key is returned and not kept there: it belongs into the cluster object.
+ * Founds a cluster: a new root and a manager certificate signed by it, both kept in `store`, the key
+ * with `headers`. The root's key is returned and not kept there: it belongs into the cluster object.
  */
 export async function foundCluster(
   store: KeyStore,
   env: Env,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly security: SecurityContext; readonly root: RootCa }> {
   const nowMs = env.nowMs();
   const root = await RootCa.create(nowMs);
@@ -44,7 +45,7 @@ export async function foundCluster(
   const certificatePem = root.issue(certificateRequest(keyPem), name, { nowMs, expiryMs: 0 });
   const identity = readIdentity({ certificatePem, keyPem, rootPem: root.certificatePem }, nowMs);
   await store.saveRoot(root.certificatePem);
-  await store.save(certificatePem, keyPem);
+  await store.save(certificatePem, keyPem, headers);
   return { security: new SecurityContext(identity, store), root };
 }
 

@@ -17,7 +17,7 @@ import { type MemoryStore, openMemoryStore } from '../store/testing/memory-log.t
 import { clusterRootCa, foundCluster, joinCluster, rotateJoinTokens } from './bootstrap.ts';
 import { CertificateError, certificateRequest, newKey } from './certificates.ts';
 import { fetchRoot } from './join.ts';
-import { KeyFiles } from './key-files.ts';
+import { KeyFiles, type KeyStore } from './key-files.ts';
 import { Renewer } from './renewer.ts';
 import { RootCa } from './root.ts';
 import { loadSecurityContext, type SecurityContext } from './security-context.ts';
@@ -99,6 +99,23 @@ describe('a cluster with a CA', () => {
   });
 
   after(() => rm(directory, { recursive: true }));
+
+  test('a founder keeps its headers with its key from the first write on', async () => {
+    const store = newStore();
+    let saves = 0;
+    const watched: KeyStore = {
+      loadRoot: store.loadRoot,
+      saveRoot: store.saveRoot,
+      load: store.load,
+      save: async (...identity) => {
+        await store.save(...identity);
+        saves += 1;
+      },
+    };
+    await foundCluster(watched, realEnv, { 'raft-dek': 'key' });
+    assert.equal(saves, 1);
+    assert.deepEqual((await store.load())?.headers, { 'raft-dek': 'key' });
+  });
 
   test('a node joins with a token: as a worker or as a manager', async () => {
     authority.start();

@@ -164,10 +164,9 @@ export class Node {
     // Whatever stands there was never acknowledged to anybody: the log knows no member.
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const { security, root } = await foundCluster(this.#keys, env);
+    // The log's key comes with the identity: one without the other would be of no use.
     const headers = newDataKeyHeaders();
-    const { certificatePem, keyPem } = security.credentials;
-    await this.#keys.save(certificatePem, keyPem, headers);
+    const { security, root } = await foundCluster(this.#keys, env, headers);
     this.#security = security;
     const log = new LmdbLog(directory, dataKeyOf(headers) ?? new Uint8Array());
     return { log, founded: { root, availability } };
