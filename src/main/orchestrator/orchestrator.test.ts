@@ -328,6 +328,18 @@ test('[ORC12] an update replaces one slot after the other and completes', async 
   noErrors(w);
 });
 
+test('[ORC12] an update of tasks that no node has yet replaces them at once', async () => {
+  using w = await world();
+  const service = await w.service({ mode: replicated(1n) });
+  const [old] = w.wanted();
+  await w.update(service.id, image('busybox:2'));
+  const [task, ...more] = w.wanted();
+  assert.deepEqual(more, []);
+  assert.notEqual(task?.id, old?.id);
+  assert.equal(task?.desired, TaskState.RUNNING);
+  noErrors(w);
+});
+
 test('[ORC13] start-first never has less than one running', async () => {
   using w = await world();
   const service = await w.service({

@@ -51,7 +51,7 @@ export class Reconciler {
   readonly #dirty = new Set<string>();
   readonly #updates = new Map<string, UpdateMemory>();
   readonly #wakeUps = new Map<string, NodeJS.Timeout>();
-  /** Called when delayed starts were added. */
+  /** Called when delayed starts were added, outside of any transaction. */
   onDelayed: () => void = () => undefined;
 
   constructor(options: ReconcilerOptions) {
@@ -220,6 +220,8 @@ export class Reconciler {
       for (const slot of plan.replace) this.#replace(tx, service, slot);
       if (plan.status !== undefined) this.#setStatus(tx, service, plan.status);
     });
+    // Some may start at once, which is a transaction of its own.
+    if (this.delayed.size > 0) this.onDelayed();
   }
 
   #updateSlots(view: View, service: Service): UpdateSlot[] {
@@ -243,7 +245,6 @@ export class Reconciler {
     for (const row of slot.tasks) this.#desire(tx, row.id, TaskState.SHUTDOWN);
     const startAtMs = this.#options.env.nowMs();
     this.delayed.add({ taskId, oldTaskId: old.id, serviceId: service.id, startAtMs });
-    this.onDelayed();
   }
 
   #setStatus(
