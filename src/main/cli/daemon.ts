@@ -29,7 +29,10 @@ export async function runDaemon({
   onStarted,
   ...options
 }: DaemonOptions): Promise<number> {
-  const log = pino({ level: logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  const log = pino(
+    { level: logLevel, base: null, serializers: { error: pino.stdSerializers.err } },
+    pino.destination({ dest: 2, sync: true }),
+  );
   const { promise: ended, resolve: end } = Promise.withResolvers<'leave' | 'stop' | 'failed'>();
   const onInterrupt = (): void => end('leave');
   const onTerminate = (): void => end('stop');
