@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostname } from 'node:os';
 import { after, before, describe, test } from 'node:test';
+import { Code } from '../../src/main/rpc/errors.ts';
 import type { Init } from '../../src/shared/wire/runtime.ts';
 import type { Node, Service, Task } from '../../src/shared/wire/gen/objects.ts';
 import {
@@ -62,8 +63,8 @@ const tasksOn = (tasks: readonly Task[], node: Node): readonly Task[] =>
 
 const text = ({ data }: LogMessage): string => Buffer.from(data).toString();
 
-/** Another text of the same length and characters. */
-const backwards = (word: string): string => word.split('').toReversed().join('');
+/** The same but for its last character. */
+const altered = (word: string): string => word.slice(0, -1) + (word.endsWith('0') ? '1' : '0');
 
 describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () => {
   let lab: Lab;
@@ -330,19 +331,20 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
       assert.deepEqual((await read(-3)).map(text), all.slice(-2).map(text));
 
       const options = { follow: true, tail: -1 };
-      const following = lab.swarm.logs({ selector, options }, ending.signal);
-      const first = following.next();
-      const say = (words: string): Promise<string> =>
-        engine.inside(container, ...shell(`echo ${words} > /tmp/new; mv /tmp/new /tmp/say`));
-      // Said again until it is heard: nobody can tell when the engine has begun to listen.
-      const heard = await until('what is said is heard', 10_000, async () => {
-        await say('hello');
-        const pause = new Promise<undefined>((resolve) => void setTimeout(resolve, 300));
-        return Promise.race([first, pause]);
+      const heard: string[] = [];
+      const following = (async () => {
+        for await (const message of lab.swarm.logs({ selector, options }, ending.signal)) {
+          heard.push(text(message));
+        }
+      })();
+      // Said until it is heard: nobody is told when the engine has begun to listen.
+      await until('what is said is heard', 10_000, async () => {
+        await engine.inside(container, ...shell('echo hello > /tmp/new; mv /tmp/new /tmp/say'));
+        return heard.length > 0;
       });
-      assert.equal(heard.done === true ? '' : text(heard.value), 'hello\n');
+      assert.equal(heard[0], 'hello\n');
       ending.abort();
-      await assert.rejects(Array.fromAsync(following), /cancel/i);
+      await assert.rejects(following, { code: Code.CANCELLED });
     });
   });
 
@@ -422,7 +424,7 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     const here = await containers();
     assert.equal(here.length, 2);
 
-    await lab.killManager('SIGKILL');
+    await lab.endManager('SIGKILL');
     await lab.startManager();
     for (const node of [engineNode, workerNode]) {
       await lab.swarm.nodeIs(node.id, NodeStatusState.READY, 15_000);
@@ -452,7 +454,7 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     const service = await lab.swarm.createService(onEngine(serviceSpec('rotated')));
     const task = await lab.swarm.onlyTask(service);
 
-    await lab.killManager('SIGTERM');
+    await lab.endManager('SIGTERM');
     const manager = await lab.managerHere();
     try {
       await lab.swarm.nodeIs(engineNode.id, NodeStatusState.READY, 15_000);
@@ -493,8 +495,9 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
       return tasksOn(running, workerNode).length === 2 ? running : undefined;
     });
     assert.equal(tasks.length, 2);
+    // What a lost node still runs is known only when it comes back, or is given up.
+    await lab.swarm.control.RemoveNode({ nodeId: engineNode.id });
     await lab.swarm.remove(service);
-    await lab.swarm.control.RemoveNode({ nodeId: engineNode.id, force: true });
   });
 
   test('a wrong token and a wrong digest are told to whoever joins', async () => {
@@ -512,11 +515,11 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
       return stderr;
     };
     assert.match(
-      await joining(version, prefix, digest, backwards(secret)),
+      await joining(version, prefix, digest, altered(secret)),
       /A valid join token is necessary to join this cluster/,
     );
     assert.match(
-      await joining(version, prefix, backwards(digest), secret),
+      await joining(version, prefix, altered(digest), secret),
       /remote CA does not match fingerprint/,
     );
     assert.match(await joining('nonsense'), /invalid join token/);

@@ -9,9 +9,9 @@ import { realEnv } from '../../src/main/env.ts';
 import { silentLog } from '../../src/main/log.ts';
 import { Node } from '../../src/main/node/node.ts';
 import { NodeSpecAvailability } from '../../src/shared/wire/gen/specs.ts';
+import { Daemon } from './daemon.ts';
 import { DockerEngine } from './dockerd.ts';
 import { LabNetwork, type Namespace } from './lab-network.ts';
-import { SkeinProcess } from './skein.ts';
 import { Swarm } from './swarm.ts';
 import { Undo } from './undo.ts';
 import { until } from './until.ts';
@@ -25,7 +25,7 @@ export class Lab implements Disposable {
   readonly #directory: string;
   readonly network: LabNetwork;
   readonly swarm: Swarm;
-  #manager: SkeinProcess | undefined;
+  readonly #manager: Daemon;
 
   constructor() {
     this.#directory = mkdtempSync(join(tmpdir(), 'skein-e2e-'));
@@ -37,6 +37,23 @@ export class Lab implements Disposable {
       throw error;
     }
     this.swarm = new Swarm(this.#controlSocket);
+    this.#manager = this.#daemon('manager', [
+      `--state-dir=${this.folder('manager')}`,
+      `--listen-remote-api=${this.address}`,
+      `--listen-control-api=${this.#controlSocket}`,
+      '--executor=none',
+      '--availability=drain',
+      `--raft-tick=${TICK_MS}`,
+    ]);
+  }
+
+  #daemon(command: 'manager' | 'worker', args: readonly string[]): Daemon {
+    return new Daemon({
+      name: `skein ${command}`,
+      args: [command, ...args, '--log-level=debug'],
+      logFile: join(this.#directory, `${command}.log`),
+      undo: this.#undo,
+    });
   }
 
   [Symbol.dispose](): void {
@@ -60,32 +77,15 @@ export class Lab implements Disposable {
     return path;
   }
 
-  /** What the manager logged, in all its lives. */
-  managerLog(): string {
-    return this.#manager?.log() ?? '';
-  }
-
   /** Starts the manager, or starts it again; resolves when it leads. */
   async startManager(): Promise<void> {
-    const args = [
-      'manager',
-      `--state-dir=${this.folder('manager')}`,
-      `--listen-remote-api=${this.address}`,
-      `--listen-control-api=${this.#controlSocket}`,
-      '--executor=none',
-      '--availability=drain',
-      `--raft-tick=${TICK_MS}`,
-      '--log-level=debug',
-    ];
-    this.#manager = new SkeinProcess(args, {
-      undo: this.#undo,
-      logPath: join(this.#directory, 'manager.log'),
-    });
-    await until('the manager answers', 30_000, () => this.swarm.cluster());
+    this.#manager.start();
+    await until('the manager leads', 30_000, () => this.swarm.leads());
   }
 
-  async killManager(signal: NodeJS.Signals): Promise<void> {
-    await this.#manager?.kill(signal);
+  /** Ends the manager by this signal. */
+  async endManager(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    await (signal === 'SIGKILL' ? this.#manager.kill() : this.#manager.stop());
   }
 
   /** The same manager in this process, for what no RPC can do. It must be stopped by `stop`. */
@@ -112,19 +112,16 @@ export class Lab implements Disposable {
   }
 
   /** Starts a Skein worker of this name. */
-  async startWorker(hostname: string, executor: string): Promise<SkeinProcess> {
+  async startWorker(hostname: string, executor: string): Promise<void> {
     const { worker } = (await this.swarm.cluster()).rootCa.joinTokens;
-    const args = [
-      'worker',
+    const daemon = this.#daemon('worker', [
       `--state-dir=${this.folder(hostname)}`,
       `--hostname=${hostname}`,
       `--join-addr=${this.address}`,
       `--join-token=${worker}`,
       `--executor=${executor}`,
-      '--log-level=debug',
-    ];
-    const logPath = join(this.#directory, `${hostname}.log`);
-    return new SkeinProcess(args, { undo: this.#undo, logPath });
+    ]);
+    daemon.start();
   }
 
   /** A Docker Engine in a network namespace of its own. */

@@ -2,6 +2,7 @@
 import { Channel, type ServiceClient } from '../../src/main/rpc/client.ts';
 import type { Init } from '../../src/shared/wire/runtime.ts';
 import type { Cluster, Node, Service, Task } from '../../src/shared/wire/gen/objects.ts';
+import { HealthCheckResponseServingStatus } from '../../src/shared/wire/gen/health.ts';
 import type { LogMessage, SubscribeLogsRequest } from '../../src/shared/wire/gen/logbroker.ts';
 import type { ClusterSpec, NodeSpec, ServiceSpec } from '../../src/shared/wire/gen/specs.ts';
 import { NodeStatusState, TaskState } from '../../src/shared/wire/gen/types.ts';
@@ -41,6 +42,13 @@ export class Swarm implements Disposable {
     const [cluster] = clusters;
     if (cluster === undefined) throw new Error('there is no cluster yet');
     return cluster;
+  }
+
+  /** Whether the manager leads, with all its parts. */
+  async leads(): Promise<boolean> {
+    const health = this.#channel.service('Health');
+    const { status } = await health.Check({ service: 'ControlAPI' }, { timeoutMs: 2000 });
+    return status === HealthCheckResponseServingStatus.SERVING;
   }
 
   async updateCluster(change: (spec: ClusterSpec) => ClusterSpec): Promise<void> {
