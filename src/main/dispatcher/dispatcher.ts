@@ -72,7 +72,7 @@ function hostOf(address: string): string {
 export class Dispatcher {
   readonly implementation: Implementation;
   readonly #options: DispatcherOptions;
-  readonly #registry = new Registry();
+  #registry = new Registry();
   readonly #streams = new Streams();
   readonly #nodes: NodeStates;
   readonly #statuses: StatusWriter;
@@ -98,10 +98,15 @@ export class Dispatcher {
     });
   }
 
-  /** Begins to lead: every node is unknown until it registers. Resolves when that is committed. */
+  /**
+   * Begins to lead: every node is unknown until it registers. Resolves when that is committed;
+   * rejects, stopped again, when leadership is lost before.
+   */
   async start(): Promise<void> {
     const { store, env } = this.#options;
     const nowMs = env.nowMs();
+    // What an earlier leadership knew is old: nodes have come and gone since.
+    this.#registry = new Registry();
     const away = store.head((view) => {
       this.#readCluster(view);
       const nodes = [...view.nodes.all()];
@@ -114,7 +119,13 @@ export class Dispatcher {
     this.#running = true;
     const expiry = setInterval(() => this.#expire(), EXPIRY_PERIOD_MS);
     this.#stop = [store.watch((commit) => this.#commit(commit)), () => clearInterval(expiry)];
-    await this.#nodes.set(away, NodeStatusState.UNKNOWN, NODE_MESSAGE.leaderChange);
+    try {
+      // A node may register while this is being written.
+      await this.#nodes.set(away, NodeStatusState.UNKNOWN, NODE_MESSAGE.leaderChange, this.#isHere);
+    } catch (error) {
+      await this.stop(false);
+      throw error;
+    }
   }
 
   /**
@@ -129,10 +140,15 @@ export class Dispatcher {
     if (leading) {
       await this.#statuses.drain();
       const here = this.#registry.registered();
-      await this.#nodes.set(here, NodeStatusState.DISCONNECTED, NODE_MESSAGE.leaving);
+      await this.#nodes
+        .set(here, NodeStatusState.DISCONNECTED, NODE_MESSAGE.leaving)
+        .catch((error: unknown) => this.#warn(error, 'nodes were not marked as disconnected'));
     }
     this.#statuses.stop();
   }
+
+  readonly #isHere = (node: { readonly id: string }): boolean =>
+    this.#registry.isRegistered(node.id);
 
   /** Tells every node the managers again; called when they change. */
   managersChanged(): void {
@@ -163,39 +179,41 @@ export class Dispatcher {
     const { lost, missing, orphaned } = this.#registry.expire(this.#options.env.nowMs());
     for (const nodeId of lost) this.#streams.end(nodeId, notRegistered());
     const { DOWN } = NodeStatusState;
-    const back = (nodeId: string): boolean => this.#registry.registered().includes(nodeId);
     const writes = [
-      this.#nodes.set(lost, DOWN, NODE_MESSAGE.lost, (node) => back(node.id)),
-      this.#nodes.set(missing, DOWN, NODE_MESSAGE.missing, (node) => back(node.id)),
+      this.#nodes.set(lost, DOWN, NODE_MESSAGE.lost, this.#isHere),
+      this.#nodes.set(missing, DOWN, NODE_MESSAGE.missing, this.#isHere),
       this.#nodes.orphan(orphaned),
     ];
     for (const write of writes)
       write.catch((error) => this.#warn(error, 'node states were not written'));
   }
 
-  #check(caller: Caller, sessionId: string): void {
-    if (!this.#running) throw stopped();
+  /** @throws what a caller without a valid session is told, or `whenStopped`. */
+  #check(caller: Caller, sessionId: string, whenStopped = stopped): void {
+    if (!this.#running) throw whenStopped();
     const verdict = this.#registry.check(caller.nodeId, sessionId);
     if (verdict === 'not-registered') throw notRegistered();
     if (verdict === 'session-invalid') throw sessionInvalid();
   }
 
-  /** Opens a session and gives its id; resolves when the node's READY is committed. */
+  /**
+   * Opens a session and gives its id; resolves when the node's READY is committed. It counts from
+   * before that write on, so that nothing written after it takes the node for absent.
+   */
   async #register(request: SessionRequest, caller: Caller): Promise<string> {
-    const { env } = this.#options;
+    const { env, store } = this.#options;
     const { nodeId } = caller;
     if (!this.#registry.admit(nodeId, env.nowMs()).ok) {
       const text = `node ${nodeId} exceeded rate limit count of registrations`;
       throw new RpcError(Code.UNAVAILABLE, text);
     }
-    const addr = hostOf(caller.remoteAddress);
-    if (!(await this.#nodes.register(nodeId, addr, request.description))) {
+    if (store.head((view) => view.nodes.get(nodeId)) === undefined) {
       throw new RpcError(Code.UNKNOWN, 'node not found');
     }
-    if (!this.#running) throw stopped();
     const sessionId = env.newId();
     this.#registry.register(nodeId, sessionId, env.nowMs());
     this.#streams.end(nodeId, sessionInvalid(), sessionId);
+    await this.#nodes.register(nodeId, hostOf(caller.remoteAddress), request.description);
     return sessionId;
   }
 
@@ -216,7 +234,7 @@ export class Dispatcher {
     this.#streams.sessions.add(stream);
     try {
       for (;;) {
-        this.#check(caller, sessionId);
+        this.#check(caller, sessionId, mustDisconnect);
         const { store, managers } = this.#options;
         await sink.write(store.view((view) => sessionMessage(view, nodeId, sessionId, managers())));
         await stream.mark.next(sink.signal);
@@ -295,7 +313,7 @@ export class Dispatcher {
       for (let first = true; ; first = false) {
         await stream.mark.next(signal);
         if (!first) await sleep(ASSIGNMENT_WINDOW_MS);
-        this.#check(caller, sessionId);
+        this.#check(caller, sessionId, mustDisconnect);
         await send(stream);
       }
     } finally {

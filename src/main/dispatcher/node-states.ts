@@ -32,20 +32,19 @@ export class NodeStates {
 
   /**
    * A node registered: READY at `addr`, with the description it gave. An old agent may give none.
-   * Resolves when committed, with false when there is no such node.
+   * Resolves when committed.
    */
-  register(nodeId: string, addr: string, given: NodeDescription | undefined): Promise<boolean> {
+  register(nodeId: string, addr: string, given: NodeDescription | undefined): Promise<void> {
     return this.#store.update((tx) => {
       const node = tx.nodes.get(nodeId);
-      if (node === undefined) return false;
+      if (node === undefined) return;
       const status: NodeStatus = { state: NodeStatusState.READY, message: '', addr };
       const description = given ?? node.description;
       const known = node.status.state === status.state && node.status.message === '';
       if (known && node.status.addr === addr && sameDescription(node.description, description)) {
-        return true;
+        return;
       }
       tx.nodes.update({ ...node, status, description });
-      return true;
     });
   }
 

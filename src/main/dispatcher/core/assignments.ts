@@ -57,14 +57,15 @@ export class NodeAssignments {
     string,
     { readonly dependency: Dependency; readonly tasks: Set<string> }
   >();
-  readonly #changed = new Set<string>();
+  /** Whether to send the task, or only to look whether it has ended. */
+  readonly #changed = new Map<string, 'send' | 'look'>();
   readonly #removed = new Set<string>();
   #complete = true;
 
   /** Marks a task whose change the node must see. */
   change(taskId: string): void {
     this.#removed.delete(taskId);
-    this.#changed.add(taskId);
+    this.#changed.set(taskId, 'send');
   }
 
   /** Marks a task that is no longer in the store. */
@@ -75,7 +76,8 @@ export class NodeAssignments {
 
   /** Marks a task that has ended: the node may drop what only it needed. */
   end(taskId: string): void {
-    if ((this.#known.get(taskId)?.length ?? 0) > 0) this.#changed.add(taskId);
+    if (this.#changed.has(taskId) || (this.#known.get(taskId) ?? []).length === 0) return;
+    this.#changed.set(taskId, 'look');
   }
 
   get pending(): boolean {
@@ -88,7 +90,7 @@ export class NodeAssignments {
     const dependencies: Dependency[] = [];
     const released: Dependency[] = [];
     const tasks: string[] = [];
-    for (const taskId of this.#changed) {
+    for (const [taskId, what] of this.#changed) {
       const row = get(taskId);
       if (row === undefined) {
         if (this.#known.has(taskId)) this.#removed.add(taskId);
@@ -97,8 +99,7 @@ export class NodeAssignments {
       const ended = row.state > TaskState.RUNNING;
       if (!ended) dependencies.push(...this.#hold(taskId, dependenciesOf(row)));
       else released.push(...this.#release(taskId));
-      if (!ended || !this.#known.has(taskId) || row.desiredState > TaskState.RUNNING)
-        tasks.push(taskId);
+      if (what === 'send') tasks.push(taskId);
       this.#known.set(taskId, ended ? [] : dependenciesOf(row));
     }
     for (const taskId of this.#removed) {

@@ -126,6 +126,10 @@ export class Registry {
     return { lost, missing, orphaned };
   }
 
+  isRegistered(nodeId: string): boolean {
+    return this.#nodes.get(nodeId)?.state === 'registered';
+  }
+
   /** The nodes with a session now. */
   registered(): string[] {
     return [...this.#nodes].filter(([, p]) => p.state === 'registered').map(([id]) => id);
