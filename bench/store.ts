@@ -43,7 +43,8 @@ const env = { nowMs: () => Date.now(), randBelow: (n: number) => random.below(n)
 function newId(): string {
   let id = '';
   while (id.length < 25) id += random.next().toString(36).slice(-5).padStart(5, '0');
-  return id;
+  // Flat, as a decoded id is.
+  return Buffer.from(id).toString('latin1');
 }
 
 function open() {
@@ -144,23 +145,37 @@ function templateOf(service: number): Init<Task> {
 
 const nodeIds = Array.from({ length: NODES }, newId);
 
-async function fill(bench: Bench, rows: readonly NewTask[]): Promise<void> {
-  const perService = Math.ceil(rows.length / SERVICES);
-  const services = Array.from({ length: SERVICES }, (_, n) => ({
-    template: templateOf(n),
-    rows: rows.slice(n * perService, (n + 1) * perService),
-  }));
-  const parts = services.flatMap(({ template, rows: own }) =>
-    [...chunks(own)].map((chunk) => ({ template, chunk })),
-  );
+/** Transactions that create the tasks, by service. */
+function* creations(ids: readonly string[]) {
+  const perService = Math.ceil(ids.length / SERVICES);
+  for (let n = 0; n < SERVICES; n += 1) {
+    const template = templateOf(n);
+    let slot = 0;
+    for (const chunk of chunks(ids.slice(n * perService, (n + 1) * perService))) {
+      const rows = chunk.map((id): NewTask => {
+        slot += 1;
+        return { id, slot, nodeId: '', name: `service-${n}.${slot}.${id}` };
+      });
+      yield { template, rows };
+    }
+  }
+}
+
+async function fill(bench: Bench, ids: readonly string[]): Promise<void> {
+  const parts = creations(ids);
   await measure(
     'createMany, committed',
-    rows.length,
+    ids.length,
     (function* pieces() {
-      for (let at = 0; at < parts.length; at += TRANSACTIONS_PER_TURN) {
+      let made = 0;
+      while (made < ids.length) {
         yield () => {
-          for (const { template, chunk } of parts.slice(at, at + TRANSACTIONS_PER_TURN)) {
-            void bench.store.update((tx) => tx.tasks.createMany(template, chunk));
+          for (let n = 0; n < TRANSACTIONS_PER_TURN && made < ids.length; n += 1) {
+            const next = parts.next();
+            if (next.done === true) return;
+            const { template, rows } = next.value;
+            made += rows.length;
+            void bench.store.update((tx) => tx.tasks.createMany(template, rows));
           }
           bench.settle();
         };
@@ -186,21 +201,18 @@ function running(containerId: string): TaskPatch {
 
 async function run(count: number): Promise<void> {
   console.log(`${count} tasks, ${SERVICES} services, ${NODES} nodes`);
-  const ids = Array.from({ length: count }, newId);
-  const perService = Math.ceil(count / SERVICES);
-  const rows = ids.map((id, n): NewTask => {
-    const slot = 1 + (n % perService);
-    return { id, slot, nodeId: '', name: `service.${slot}.${id}` };
-  });
+  globalThis.gc?.();
+  await nextTurn();
   globalThis.gc?.();
   const before = process.memoryUsage();
+  const ids = Array.from({ length: count }, newId);
+  const shuffled = ids.toSorted(() => random.unit() - 0.5);
   const bench = open();
-  await fill(bench, rows);
+  await fill(bench, ids);
   assert.equal(
     bench.store.view(({ tasks }) => tasks.size),
     count,
   );
-  const shuffled = ids.toSorted(() => random.unit() - 0.5);
   await measure(
     'assign (node, state, message)',
     count,
@@ -324,4 +336,6 @@ async function snapshotAndRestore({ store }: Bench, count: number): Promise<void
 }
 
 const sizes = process.argv.slice(2).map(Number);
+console.log('warming up');
+await run(5000);
 for (const count of sizes.length === 0 ? [10_000] : sizes) await run(count);

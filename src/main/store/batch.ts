@@ -73,11 +73,12 @@ class Batch<I> {
   /** Runs one item; returns how many changes it has made. */
   run(item: I): number {
     const { session, pipeline } = this.#host;
-    if (!pipeline.leading) {
+    const error = this.#attempt(item);
+    if (session.length > 0 && !pipeline.leading) {
+      session.undo();
       this.#commitError ??= refusal('NOT_LEADER');
       return 0;
     }
-    const error = this.#attempt(item);
     if (error !== undefined) {
       session.undo();
       if (this.#work.failed === undefined) this.#itemError ??= error;
@@ -89,7 +90,7 @@ class Batch<I> {
 
   #attempt(item: I): Error | undefined {
     const { session, pipeline, transaction, env } = this.#host;
-    session.open(pipeline.version, env.nowMs());
+    session.open(pipeline.begin(), env.nowMs());
     try {
       this.#work.each(transaction, item);
       return pipeline.fits(session.writes, session.bytesMax) ? undefined : refusal('TOO_LARGE');

@@ -160,38 +160,13 @@ export function encodeSlice(kind: Kind, objects: readonly Uint8Array[]): Uint8Ar
   }
 }
 
-/** Id and version of an encoded object, without decoding the rest. @throws WireError */
-export function peek(bytes: Uint8Array): { readonly id: string; readonly version: number } {
-  const reader = new Reader(bytes);
-  let id = '';
-  let version = 0;
-  while (reader.position < reader.end) {
-    const tag = reader.tag();
-    if (tag === tagOf(1)) id = reader.string();
-    else if (tag === tagOf(2)) version = peekVersion(reader.view());
-    else reader.skip(tag, NO_FIELDS);
-  }
-  return { id, version };
-}
-
-function peekVersion(meta: Uint8Array): number {
-  const version = firstMessage(meta, 1);
-  if (version === undefined) return 0;
-  const reader = new Reader(version);
-  while (reader.position < reader.end) {
-    const tag = reader.tag();
-    if (tag === 8) return reader.varint();
-    reader.skip(tag, NO_FIELDS);
-  }
-  return 0;
-}
-
-function firstMessage(bytes: Uint8Array, field: number): Uint8Array | undefined {
+/** Id of an encoded object, without decoding the rest. @throws WireError */
+export function peekId(bytes: Uint8Array): string {
   const reader = new Reader(bytes);
   while (reader.position < reader.end) {
     const tag = reader.tag();
-    if (tag === tagOf(field)) return reader.view();
+    if (tag === tagOf(1)) return reader.string();
     reader.skip(tag, NO_FIELDS);
   }
-  return undefined;
+  throw new WireError('an object without an id');
 }

@@ -55,6 +55,7 @@ export class ObjectCore<T extends Stored> {
   }
 
   create(object: T, context: WriteContext): void {
+    assert(object.id !== '', `a ${this.schema.kind} without an id`);
     this.#checkName(object);
     if (this.headGet(object.id) !== undefined) throw refusal('EXISTS');
     const meta = {

@@ -47,8 +47,13 @@ export class Pipeline {
     this.#requestId = (BigInt(1 + options.env.randBelow(0x7fff_ffff)) << 32n) + 1n;
   }
 
-  /** Index that the next entry's writes carry as their version. */
-  get version(): number {
+  /**
+   * Begins a transaction: returns the version that its writes carry, which is the index of the last
+   * entry. A pack that is half full goes first, so that two transactions of one version rarely end up
+   * in two entries.
+   */
+  begin(): number {
+    if (this.#packBytes > ENTRY_BYTES_MAX / 2) this.flush();
     return this.#options.log.lastIndex;
   }
 

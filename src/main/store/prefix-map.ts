@@ -54,31 +54,36 @@ export class PrefixMap<V> {
   /** The different first characters of keys, two of each, or the whole of a shorter key. */
   beginnings(): readonly string[] {
     const found = new Set<string>();
-    for (const [first, row] of this.#shards.entries()) {
-      for (const [second, shard] of (row ?? []).entries()) {
-        if (shard === undefined) continue;
-        const mixed = first === OTHERS || second === OTHERS || second === 0;
-        if (!mixed) found.add(String.fromCharCode(first, second));
-        else for (const key of shard.keys()) found.add(key.slice(0, 2));
-      }
+    for (const shard of this.#all()) {
+      const [first = ''] = shard.keys();
+      const mixed = place(first, 0) === OTHERS || place(first, 1) === OTHERS;
+      for (const key of mixed ? shard.keys() : [first]) found.add(key.slice(0, 2));
     }
     return [...found];
   }
 
   *values(): Generator<V> {
-    for (const row of this.#shards) {
-      for (const shard of row ?? []) if (shard !== undefined) yield* shard.values();
-    }
+    for (const shard of this.#all()) yield* shard.values();
   }
 
   /** Values of every key that begins with `prefix`. */
   *withPrefix(prefix: string): Generator<V> {
-    const rows = prefix === '' ? this.#shards : [this.#shards[place(prefix, 0)]];
-    for (const row of rows) {
-      const shards = prefix.length < 2 ? (row ?? []) : [row?.[place(prefix, 1)]];
-      for (const shard of shards) {
-        for (const [key, value] of shard ?? []) if (key.startsWith(prefix)) yield value;
-      }
+    for (const shard of this.#beginning(prefix)) {
+      for (const [key, value] of shard) if (key.startsWith(prefix)) yield value;
+    }
+  }
+
+  /** The maps that may hold keys that begin with `prefix`. */
+  #beginning(prefix: string): Iterable<Map<string, V>> {
+    if (prefix === '') return this.#all();
+    const row = this.#shards[place(prefix, 0)] ?? [];
+    const shards = prefix.length === 1 ? row : [row[place(prefix, 1)]];
+    return shards.filter((shard) => shard !== undefined);
+  }
+
+  *#all(): Generator<Map<string, V>> {
+    for (const row of this.#shards) {
+      for (const shard of row ?? []) if (shard !== undefined) yield shard;
     }
   }
 }

@@ -1,49 +1,37 @@
 /** The store against its slow twin: random transactions, commits, aborts, strangers' entries. */
+/* oxlint-disable typescript/no-unsafe-type-assertion -- generic over kinds, as the twin is */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { Node, Secret, Service, Task } from '../../shared/wire/gen/objects.ts';
-import { InternalRaftRequest, StoreAction } from '../../shared/wire/gen/raft.ts';
+import type { Task } from '../../shared/wire/gen/objects.ts';
+import { InternalRaftRequest, type StoreAction } from '../../shared/wire/gen/raft.ts';
 import { StoreSnapshot } from '../../shared/wire/gen/snapshot.ts';
-import { TaskState } from '../../shared/wire/gen/types.ts';
-import { ReplicatedStore } from './store.ts';
 import { TaskRows } from './rows/task-rows.ts';
+import type { Stored } from './schema.ts';
+import { ReplicatedStore } from './store.ts';
+import { byId, compareViews, TABLE } from './testing/compare-views.ts';
 import { MemoryLog } from './testing/memory-log.ts';
 import {
+  idOf,
+  nodeOf,
+  objectOf,
+  ops,
+  patched,
+  patchOf,
+  taskOf,
+  type Op,
+} from './testing/random-writes.ts';
+import {
   select,
-  selectByIndex,
-  selectTasks,
   SlowStore,
   type SlowChange,
   type SlowEvent,
   type SlowState,
 } from './testing/slow-store.ts';
-import { type Commit, StoreError, type TaskPatch, type Transaction } from './transaction.ts';
-import type { ObjectKind, ObjectTable, TaskRow, View } from './view.ts';
-import { ACTION, type Action } from './writes.ts';
-import type { Stored } from './schema.ts';
+import { type Commit, StoreError, type Transaction } from './transaction.ts';
+import { ACTION } from './writes.ts';
 
-const KINDS = ['node', 'service', 'secret', 'task'] as const;
-type SomeKind = (typeof KINDS)[number];
-const NAMES = ['web', 'WEB', 'db', 'D', 'x'] as const;
-/** One of them a value that nobody knows. */
-const STATES = [
-  TaskState.NEW,
-  TaskState.PENDING,
-  TaskState.ASSIGNED,
-  TaskState.RUNNING,
-  77 as TaskState,
-] as const;
-
-/** One write; numbers choose among a few ids, names, nodes and the like. */
-type Op = {
-  readonly kind: SomeKind;
-  readonly action: Action | 'patch' | 'many';
-  readonly id: number;
-  readonly a: number;
-  readonly b: number;
-  readonly stale: boolean;
-};
 type Step =
   | { readonly t: 'tx'; readonly ops: readonly Op[]; readonly fails: boolean }
   | { readonly t: 'flush' }
@@ -54,15 +42,6 @@ type Step =
   | { readonly t: 'draw' }
   | { readonly t: 'restore' };
 
-const opArbitrary: fc.Arbitrary<Op> = fc.record({
-  kind: fc.constantFrom('task', 'task', 'task', ...KINDS),
-  action: fc.constantFrom('create', 'create', 'update', 'patch', 'patch', 'remove', 'many'),
-  id: fc.nat(7),
-  a: fc.nat(11),
-  b: fc.nat(11),
-  stale: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
-});
-const ops = fc.array(opArbitrary, { minLength: 1, maxLength: 6 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
@@ -81,115 +60,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ t: 'restore' as const }) },
 );
 
-const idOf = (kind: SomeKind, n: number): string => `${n % 3 === 0 ? 'aa' : 'ab'}${kind}${n}`;
-const nodeOf = (n: number): string => (n % 4 === 0 ? '' : `node${n % 4}`);
-const nameOf = (n: number): string => NAMES[n % NAMES.length] ?? '';
-const indicesOf = (n: number) => (n % 2 === 0 ? [{ key: 'k', val: String(n % 4) }] : []);
-
-function taskOf({ id, a, b }: Pick<Op, 'id' | 'a' | 'b'>): Task {
-  return Task.create({
-    id: idOf('task', id),
-    serviceId: a % 3 === 0 ? '' : `service${a % 3}`,
-    slot: b % 3,
-    nodeId: nodeOf(b),
-    desiredState: STATES[a % STATES.length]!,
-    annotations: { name: `t.${id}`, labels: a % 2 === 0 ? { x: 'y' } : {} },
-    serviceAnnotations: { name: `svc${a % 2}` },
-    specVersion: b % 2 === 0 ? undefined : { index: b },
-    logDriver: a % 5 === 0 ? { name: 'local' } : undefined,
-    jobIteration: a % 4 === 0 ? { index: a } : undefined,
-    spec: {
-      runtime: {
-        case: 'container',
-        value: { image: `image${a % 2}`, secrets: a % 3 === 0 ? [{ secretId: 'sec' }] : [] },
-      },
-      networks: b % 4 === 0 ? [{ target: 'net' }, { target: 'net' }] : [],
-    },
-    status: statusOf(a, b),
-    networks: a % 6 === 0 ? [{ addresses: ['10.0.0.1/24'] }] : [],
-    endpoint: b % 6 === 0 ? { virtualIps: [{ networkId: 'n', addr: '1' }] } : undefined,
-    volumes: b % 5 === 0 ? [{ id: 'v' }] : [],
-  });
-}
-
-function statusOf(a: number, b: number) {
-  return {
-    state: STATES[b % STATES.length]!,
-    message: a % 2 === 0 ? 'started' : '',
-    err: b % 3 === 0 ? 'boom ö' : '',
-    timestamp: a % 2 === 0 ? { seconds: a, nanos: b * 1_000_000 } : undefined,
-    runtimeStatus:
-      b % 2 === 0
-        ? ({ case: 'container', value: { containerId: `c${a}`, pid: b } } as const)
-        : undefined,
-    portStatus: a % 4 === 1 ? { ports: [{ targetPort: 80 }] } : undefined,
-    appliedBy: a % 3 === 0 ? 'manager' : '',
-    appliedAt: b % 3 === 1 ? { seconds: 5, nanos: 0 } : undefined,
-  };
-}
-
-function objectOf(op: Op): Stored {
-  const { kind, a, b } = op;
-  const id = idOf(kind, op.id);
-  const annotations = { name: nameOf(a), indices: indicesOf(b) };
-  switch (kind) {
-    case 'task':
-      return taskOf(op);
-    case 'node':
-      return Node.create({
-        id,
-        spec: { annotations, membership: a % 2 === 0 ? 1 : 0 },
-        description: b % 3 === 0 ? undefined : { hostname: nameOf(b) },
-        role: b % 2 === 0 ? 1 : 0,
-      });
-    case 'service': {
-      const secrets = b % 2 === 0 ? [{ secretId: 'sec' }, { secretId: 'sec' }] : [];
-      const runtime = { case: 'container', value: { secrets } } as const;
-      const networks = a % 3 === 0 ? [{ target: 'net' }] : [];
-      return Service.create({ id, spec: { annotations, task: { runtime }, networks } });
-    }
-    case 'secret':
-      return Secret.create({ id, spec: { annotations } });
-  }
-}
-
-function patchOf({ a, b }: Op): TaskPatch {
-  const status = Task.create({ status: statusOf(b, a) }).status;
-  const all: TaskPatch[] = [
-    { nodeId: nodeOf(a), state: TaskState.ASSIGNED, message: 'assigned' },
-    { desiredState: TaskState.SHUTDOWN },
-    { status },
-    { status, err: 'other' },
-    { networks: Task.create({ networks: [{ addresses: [`${a}`] }] }).networks },
-    { networks: [], endpoint: undefined },
-    { endpoint: Task.create({ endpoint: { virtualIps: [{ addr: `${b}` }] } }).endpoint },
-    {
-      assignedGenericResources: [
-        { resource: { case: 'discreteResourceSpec', value: { kind: 'gpu', value: 2 } } },
-      ],
-    },
-    { err: '' },
-  ];
-  return all[a % all.length] ?? {};
-}
-
-function patched(task: Task, patch: TaskPatch): Task {
-  const { status = task.status, state, message, err, ...rest } = patch;
-  return {
-    ...task,
-    ...rest,
-    status: {
-      ...status,
-      state: state ?? status.state,
-      message: message ?? status.message,
-      err: err ?? status.err,
-    },
-  };
-}
-
-const TABLE = { node: 'nodes', service: 'services', secret: 'secrets' } as const;
-
-function run(tx: Transaction, change: SlowChange): void {
+function write(tx: Transaction, change: SlowChange): void {
   const { kind, action, object } = change;
   if (kind === 'task') {
     if (action === 'remove') tx.tasks.remove(object.id);
@@ -265,7 +136,7 @@ class Run {
     const made: SlowChange[] = [];
     const update = this.store.update((tx) => {
       for (const op of list) this.#op(tx, op, { state, made, context });
-      this.#compare(tx, state);
+      compareViews(tx, state);
       if (fails) throw new GivenUp();
     });
     const done = update.then(
@@ -295,7 +166,7 @@ class Run {
     }: {
       state: SlowState;
       made: SlowChange[];
-      context: never | { version: number; nowMs: number };
+      context: { version: number; nowMs: number };
     },
   ): void {
     for (const { change, perform } of this.#expand(tx, op, state)) {
@@ -332,7 +203,7 @@ class Run {
     const fresh = objectOf(op);
     const object = { ...fresh, meta: { ...fresh.meta, version: { index: version } } };
     const change = { kind, action, object };
-    return [{ change, perform: () => run(tx, change) }];
+    return [{ change, perform: () => write(tx, change) }];
   }
 
   #many(tx: Transaction, op: Op, state: SlowState) {
@@ -448,10 +319,12 @@ class Run {
     for (const [key, object] of at) {
       const old = committed.get(key);
       if (old === undefined) expected.add(`create ${key}`);
-      else if (old.meta.version.index !== object.meta.version.index) expected.add(`update ${key}`);
+      else if (!isDeepStrictEqual(old, object)) expected.add(`update ${key}`);
     }
     for (const key of committed.keys()) if (!at.has(key)) expected.add(`remove ${key}`);
-    const heard = (this.#events as SlowEvent[]).map((e) => `${e.action} ${e.kind} ${e.object.id}`);
+    const heard = (this.#events as readonly SlowEvent[]).map(
+      (e) => `${e.action} ${e.kind} ${e.object.id}`,
+    );
     assert.deepEqual(new Set(heard), expected);
     this.#events = [];
     committed.clear();
@@ -465,15 +338,8 @@ class Run {
 
   check(): void {
     assert.deepEqual(this.#events, []);
-    this.store.view((view) => this.#compare(view, this.twin.committed));
-    this.store.head((view) => this.#compare(view, this.twin.head()));
-  }
-
-  #compare(view: View, state: SlowState): void {
-    for (const kind of ['node', 'service', 'secret'] as const) {
-      compareObjects(view[TABLE[kind]], kind, state);
-    }
-    compareTasks(view, state);
+    this.store.view((view) => compareViews(view, this.twin.committed));
+    this.store.head((view) => compareViews(view, this.twin.head()));
   }
 
   async end(): Promise<void> {
@@ -501,9 +367,6 @@ class Run {
   }
 }
 
-const byId = <T extends Stored>(objects: readonly T[]): T[] =>
-  objects.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-
 function encodable({ kind, action, object }: SlowChange): StoreAction {
   const target = { case: kind, value: object } as StoreAction['target'];
   return { action: ACTION[action], target };
@@ -514,116 +377,6 @@ function plain(change: Commit['changes'][number]): unknown {
   if (change.kind !== 'task') return change;
   if (change.action !== 'update') return { ...change, object: change.object.toTask() };
   return { ...change, object: change.object.toTask(), old: change.old.toTask() };
-}
-
-function compareObjects(table: ObjectTable<ObjectKind>, kind: ObjectKind, state: SlowState): void {
-  const all = select(state, kind);
-  const same = (found: Iterable<Stored>, expected: readonly Stored[]): void =>
-    assert.deepEqual(byId([...found]), expected);
-  same(table.all() as Iterable<Stored>, all);
-  assert.equal(table.size, all.length);
-  for (let n = 0; n < 8; n += 1) {
-    const id = idOf(kind as SomeKind, n);
-    assert.deepEqual(table.get(id), state.get(`${kind} ${id}`));
-  }
-  const nameIn = (object: Stored): string | undefined =>
-    kind === 'node'
-      ? (object as Node).description?.hostname.toLowerCase()
-      : (object as Service).spec.annotations.name.toLowerCase();
-  for (const name of NAMES) {
-    const named = all.filter((object) => nameIn(object) === name.toLowerCase());
-    const found = table.byName(name);
-    assert.equal(found === undefined, named.length === 0);
-    if (found !== undefined) assert.ok(named.some((object) => object.id === found.id));
-  }
-  for (const prefix of ['', 'a', 'aa', 'ab', 'aas', 'b', 'abservice1', 'zz']) {
-    same(
-      table.byIdPrefix(prefix),
-      all.filter(({ id }) => id.startsWith(prefix)),
-    );
-  }
-  for (const prefix of ['', 'W', 'd', 'WE']) {
-    const wanted = (object: Stored): boolean =>
-      nameIn(object)?.startsWith(prefix.toLowerCase()) === true;
-    same(table.byNamePrefix(prefix), all.filter(wanted));
-  }
-  for (const value of ['0', '2', '9']) {
-    const wanted = (object: Stored): boolean =>
-      (object as Service).spec.annotations.indices.some(({ val }) => val === value);
-    same(table.byCustom('k', value), all.filter(wanted));
-  }
-  const indices: Record<string, readonly string[]> = {
-    node: ['role 0', 'role 1', 'membership 1'],
-    service: ['runtime container', 'secret sec', 'network net', 'network other'],
-    secret: [],
-  };
-  for (const [index = '', key = ''] of (indices[kind] ?? []).map((text) => text.split(' '))) {
-    same(table.find(index as never, key), selectByIndex(state, kind, { index, key }));
-  }
-}
-
-function compareTasks({ tasks }: View, state: SlowState): void {
-  const same = (rows: Iterable<TaskRow>, wanted: (task: Task) => boolean): void =>
-    assert.deepEqual(byId(Array.from(rows, (row) => row.toTask())), selectTasks(state, wanted));
-  same(tasks.all(), () => true);
-  assert.equal(tasks.size, selectTasks(state, () => true).length);
-  for (const service of ['', 'service1', 'service2', 'none']) {
-    same(tasks.byService(service), (task) => task.serviceId === service);
-    assert.equal(tasks.countByService(service), tasks.byService(service).length);
-    for (const slot of [0, 1, 2]) {
-      const wanted = (task: Task): boolean => task.serviceId === service && task.slot === slot;
-      same(tasks.bySlot(service, slot), wanted);
-    }
-  }
-  for (const node of ['', 'node1', 'node2', 'node3']) {
-    same(tasks.byNode(node), (task) => task.nodeId === node);
-    assert.equal(tasks.countByNode(node), tasks.byNode(node).length);
-  }
-  for (const some of [...STATES, TaskState.SHUTDOWN]) {
-    same(tasks.byState(some as TaskState), (task) => task.status.state === some);
-    same(tasks.byDesiredState(some as TaskState), (task) => task.desiredState === some);
-  }
-  same(tasks.byReference('network', 'net'), (task) => task.spec.networks.length > 0);
-  same(tasks.byReference('config', 'sec'), () => false);
-  same(
-    tasks.byReference('secret', 'sec'),
-    ({ spec }) => spec.runtime?.case === 'container' && spec.runtime.value.secrets.length > 0,
-  );
-  for (const prefix of ['', 'aa', 'abtask1', 'z']) {
-    same(tasks.byIdPrefix(prefix), (task) => task.id.startsWith(prefix));
-  }
-  for (const row of tasks.all()) compareRow(row, state.get(`task ${row.id}`) as Task);
-}
-
-function compareRow(row: TaskRow, task: Task): void {
-  assert.deepEqual(Task.decode(row.toBytes()), task);
-  assert.deepEqual(row.status(), task.status);
-  assert.deepEqual(
-    [row.serviceId, row.nodeId, row.slot, row.state, row.desiredState, row.version],
-    [
-      task.serviceId,
-      task.nodeId,
-      task.slot,
-      task.status.state,
-      task.desiredState,
-      task.meta.version.index,
-    ],
-  );
-  assert.deepEqual(
-    [row.specVersion, row.jobIteration, row.message, row.err, row.allocated],
-    [
-      task.specVersion?.index ?? -1,
-      task.jobIteration?.index ?? -1,
-      task.status.message,
-      task.status.err,
-      task.networks.length > 0 || task.endpoint !== undefined,
-    ],
-  );
-  const { timestamp } = task.status;
-  assert.equal(
-    row.statusAtMs,
-    timestamp === undefined ? 0 : timestamp.seconds * 1000 + timestamp.nanos / 1e6,
-  );
 }
 
 test('[STO1] the store does what its slow twin does, on both views, in any order of events', async () => {

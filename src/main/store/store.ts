@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import type { Env } from '../../shared/kit/env.ts';
 import { runBatch } from './batch.ts';
-import { peek, readEntry, readStore } from './entry-codec.ts';
+import { peekId, readEntry, readStore } from './entry-codec.ts';
 import { deepFreeze } from './freeze.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Log, LogFollower } from './proposals.ts';
@@ -74,7 +74,7 @@ export class ReplicatedStore implements Store, LogFollower {
 
   update<T>(fn: (tx: Transaction) => T): Promise<T> {
     const session = this.#session;
-    session.open(this.#pipeline.version, this.#env.nowMs());
+    session.open(this.#pipeline.begin(), this.#env.nowMs());
     try {
       const result = fn(this.#transaction);
       assert(!(result instanceof Promise), 'a transaction does not wait');
@@ -172,13 +172,13 @@ export class ReplicatedStore implements Store, LogFollower {
     this.#tasks.settle();
   }
 
-  /** A version is written once: an object of the version that is here need not be looked at. */
   #restoreObject(kind: ObjectKind, bytes: Uint8Array, seen: Set<string>): Change | undefined {
-    const { id, version } = peek(bytes);
+    const id = peekId(bytes);
     const core = this.#cores[kind];
     seen.add(core.keyOf(id));
-    const known = core.committed.get(id)?.object.meta.version.index;
-    return known === version ? undefined : core.apply('update', bytes);
+    const known = core.committed.get(id);
+    const same = known !== undefined && Buffer.compare(known.bytes, bytes) === 0;
+    return same ? undefined : core.apply('update', bytes);
   }
 
   #applyForeign(index: number, bytes: Uint8Array | undefined): void {

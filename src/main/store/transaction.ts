@@ -140,7 +140,7 @@ export class StoreError extends Error {
  * The store. Everything is synchronous but the wait for a commit.
  *
  * A listener hears each commit once, in order, in the turn in which it is applied, and must be quick:
- * it marks what to do and does it later (`kit/pump.ts`). One that throws is a defect of ours and ends
+ * it marks what to do and does it later (`main/kit/mark.ts`). One that throws is a defect of ours and ends
  * the process.
  */
 export interface Store {
@@ -157,7 +157,10 @@ export interface Store {
   /**
    * Runs `each` on every item, in as many transactions as the limits ask for (200 changes or three
    * quarters of 1.5 MiB each), all in flight together; resolves when all have committed. Not one
-   * unit: an item whose `each` throws is rolled back alone and its error is given to `failed`.
+   * unit: an item whose `each` throws is rolled back alone and its error is given to `failed`;
+   * without `failed` the promise rejects with the first such error, once the others are committed.
+   * Long batches give way to other turns of the event loop between transactions, so items are plain
+   * values (ids), never rows, and `each` looks again at what it decides on.
    */
   batch<I>(
     items: Iterable<I>,

@@ -8,7 +8,7 @@ import { SlotIndex } from './slot-index.ts';
 export type ListName = 'service' | 'node' | 'state' | 'desired' | 'shared';
 
 /** States are multiples of 32 below 1024, and anything else (never written by us) shares a list. */
-const OTHER_STATES = 32;
+export const OTHER_STATES = 32;
 export function stateKey(state: number): number {
   return state >= 0 && state < 1024 && state % 32 === 0 ? state >>> 5 : OTHER_STATES;
 }
@@ -102,6 +102,7 @@ export class RowSet {
     this.#shadowed += by;
     this.service.shadow(rows.get(row, WORD.service), by);
     this.node.shadow(rows.get(row, WORD.node), by);
+    this.desired.shadow(stateKey(rows.get(row, WORD.desired)), by);
   }
 }
 

@@ -4,7 +4,7 @@ import type { PrefixMap } from '../prefix-map.ts';
 import type { TaskRow, TaskTable } from '../view.ts';
 import type { RowContents } from './row-contents.ts';
 import { FLOAT, PLACE, WORD } from './row-pages.ts';
-import { stateKey, type ListName, type RowSet } from './row-set.ts';
+import { OTHER_STATES, stateKey, type ListName, type RowSet } from './row-set.ts';
 import { Row } from './task-row.ts';
 
 /** The latest pending write of an id. */
@@ -87,7 +87,7 @@ abstract class RowTable implements TaskTable {
   byReference(kind: 'network' | 'secret' | 'config', id: string): readonly TaskRow[] {
     const found: TaskRow[] = [];
     for (const part of this.state.contents.parts.byReference(kind, id)) {
-      found.push(...this.collect('shared', part));
+      for (const row of this.collect('shared', part)) found.push(row);
     }
     return found;
   }
@@ -103,7 +103,8 @@ abstract class RowTable implements TaskTable {
   }
 
   countByDesiredState(state: TaskState): number {
-    return this.count('desired', stateKey(state));
+    const key = stateKey(state);
+    return key === OTHER_STATES ? this.byDesiredState(state).length : this.count('desired', key);
   }
 
   protected isOfSlot(row: number, service: number, slot: number): boolean {

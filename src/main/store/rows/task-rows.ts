@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { Task } from '../../../shared/wire/gen/objects.ts';
 import type { Init, Writer } from '../../../shared/wire/runtime.ts';
-import { peek } from '../entry-codec.ts';
+import { peekId } from '../entry-codec.ts';
 import { PrefixMap } from '../prefix-map.ts';
 import { refusal } from '../refusals.ts';
 import type { TaskEngine, TaskRestore, TaskSnapshot } from '../task-engine.ts';
@@ -82,6 +82,7 @@ export class TaskRows implements TaskEngine {
   }
 
   create(task: Task, context: WriteContext): void {
+    assert(task.id !== '', 'a task without an id');
     const before = this.#pending.get(task.id);
     if (this.#headRow(task.id, before) !== 0) throw refusal('EXISTS');
     const row = this.#contents.fromTask(task);
@@ -140,7 +141,7 @@ export class TaskRows implements TaskEngine {
 
   apply(action: Action, bytes: Uint8Array): TaskChange | undefined {
     assert(this.#pending.size === 0, 'a change from elsewhere came while own ones were in flight');
-    if (action === 'remove') return this.#applyRemoval(this.#committedIds.get(peek(bytes).id));
+    if (action === 'remove') return this.#applyRemoval(this.#committedIds.get(peekId(bytes)));
     const parts = takeApart(bytes);
     return this.#applyParts(this.#committedIds.get(parts.id), parts);
   }
@@ -150,12 +151,11 @@ export class TaskRows implements TaskEngine {
     const unseen = new Set(this.#contents.rows.inPlace(PLACE.committed));
     return {
       put: (bytes) => {
-        const parts = takeApart(bytes);
-        const known = this.#committedIds.get(parts.id);
-        if (known === undefined) return this.#applyParts(known, parts);
+        const known = this.#committedIds.get(peekId(bytes));
+        if (known === undefined) return this.#applyParts(known, takeApart(bytes));
         unseen.delete(known);
-        const version = this.#contents.rows.getFloat(known, FLOAT.version);
-        return version === parts.meta.version.index ? undefined : this.#applyParts(known, parts);
+        if (this.#isSame(known, bytes)) return undefined;
+        return this.#applyParts(known, takeApart(bytes));
       },
       end: () => Array.from(unseen, (row) => this.#applyRemoval(row)),
     };
@@ -173,6 +173,11 @@ export class TaskRows implements TaskEngine {
 
   snapshot(): TaskSnapshot {
     return this.#snapshot.begin();
+  }
+
+  /** Whether a row is the task of these bytes; when another encoder wrote them it may seem not to be. */
+  #isSame(row: number, bytes: Uint8Array): boolean {
+    return Buffer.compare(this.#contents.bytes(row), bytes) === 0;
   }
 
   #applyParts(known: number | undefined, parts: TaskParts): TaskChange {

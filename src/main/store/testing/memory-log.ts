@@ -11,6 +11,8 @@ import { ReplicatedStore } from '../store.ts';
 export type MemoryLogOptions = {
   /** Entries commit only when the test calls `commitNext` or `commitAll`. */
   readonly manual?: boolean;
+  /** Runs a function at the end of a turn; `queueMicrotask` unless given. */
+  readonly defer?: (run: () => void) => void;
 };
 
 /** One log entry as it was proposed. */
@@ -110,7 +112,8 @@ export type MemoryStore = { readonly store: ReplicatedStore; readonly log: Memor
  */
 export function openMemoryStore(env: Env, options: MemoryLogOptions = {}): MemoryStore {
   const log = new MemoryLog(options);
-  const store = new ReplicatedStore({ env, log, defer: queueMicrotask, freeze: true });
+  const { defer = queueMicrotask } = options;
+  const store = new ReplicatedStore({ env, log, defer, freeze: true });
   log.attach(store);
   return { store, log };
 }
