@@ -17,6 +17,7 @@ import {
   HardState,
   type Message,
 } from '../../shared/wire/gen/raftpb.ts';
+import { REAL_TURNS, type Cancel, type Turns } from '../kit/turns.ts';
 import type { Log as Logger } from '../log.ts';
 import type { Log, LogFollower } from '../store/proposals.ts';
 import { StoreError } from '../store/transaction.ts';
@@ -49,7 +50,11 @@ export type DriverOptions = {
   readonly randBelow: (limit: number) => number;
   readonly logger: Logger;
   readonly tickMs?: number;
-  readonly settings?: Partial<Pick<RaftSettings, 'electionTicks' | 'heartbeatTicks' | 'preVote'>>;
+  /** The real event loop unless given. */
+  readonly turns?: Turns;
+  readonly settings?: Partial<
+    Pick<RaftSettings, 'electionTicks' | 'heartbeatTicks' | 'preVote' | 'trace'>
+  >;
   /** Read on each look: the cluster's configuration may change. */
   readonly snapshotEvery: () => { readonly interval: number; readonly keep: number };
   /** Takes messages to peers. */
@@ -83,12 +88,13 @@ export async function foundLog(
 
 export class RaftDriver implements Log {
   readonly #options: DriverOptions;
+  readonly #turns: Turns;
   readonly #members = new Map<bigint, RaftMember>();
   readonly #removed = new Set<bigint>();
   #node: RawNode | undefined;
-  #ticker: NodeJS.Timeout | undefined;
+  #stopTicks: Cancel | undefined;
   #pumping: Promise<void> | undefined;
-  #scheduled: NodeJS.Immediate | undefined;
+  #scheduled: Cancel | undefined;
   #stopped = false;
   #role: 'follower' | 'elected' | 'leading' = 'follower';
   /** The index that must be applied before an elected node leads. */
@@ -102,6 +108,7 @@ export class RaftDriver implements Log {
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    this.#turns = options.turns ?? REAL_TURNS;
   }
 
   /** Restores the store from the snapshot, then begins to take part. Resolves when the log is replayed. */
@@ -127,18 +134,19 @@ export class RaftDriver implements Log {
     });
     this.#lastIndex = log.lastIndex();
     await this.#pump();
+    if (this.#stopped) return;
     // Nobody else can be asked: a sole member need not wait for its timeout.
     const { voters } = this.#node.status();
     if (voters.length === 1 && voters[0] === member.raftId) this.#node.campaign();
-    this.#ticker = setInterval(() => this.#tick(), tickMs);
+    this.#stopTicks = this.#turns.every(tickMs, () => this.#tick());
     this.#wake();
   }
 
   /** Takes no more part; resolves when nothing is being written. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#ticker);
-    clearImmediate(this.#scheduled);
+    this.#stopTicks?.();
+    this.#scheduled?.();
     await this.#pumping;
     await this.#snapshotting;
     this.#loseLeadership();
@@ -197,7 +205,7 @@ export class RaftDriver implements Log {
 
   #wake(): void {
     if (this.#stopped || this.#pumping !== undefined) return;
-    this.#scheduled ??= setImmediate(() => {
+    this.#scheduled ??= this.#turns.soon(() => {
       this.#scheduled = undefined;
       this.#pumping ??= this.#pump().finally(() => {
         this.#pumping = undefined;
@@ -212,7 +220,7 @@ export class RaftDriver implements Log {
       while (node.hasReady()) await this.#obey(node, node.ready());
     } catch (error) {
       this.#stopped = true;
-      clearInterval(this.#ticker);
+      this.#stopTicks?.();
       this.#options.onFatal(error);
     }
   }
@@ -236,7 +244,7 @@ export class RaftDriver implements Log {
     this.#maybeLead();
     this.#maybeSnapshot();
     // Let other work in between two turns that never waited for the disk.
-    if (!persist.mustSync) await new Promise<void>((resolve) => void setImmediate(resolve));
+    if (!persist.mustSync) await new Promise<void>((resolve) => void this.#turns.soon(resolve));
   }
 
   #apply(node: RawNode, entry: Entry): void {
