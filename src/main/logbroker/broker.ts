@@ -18,7 +18,7 @@ import type { Env } from '../../shared/kit/env.ts';
 import { Mark } from '../kit/mark.ts';
 import type { Caller } from '../rpc/authorise.ts';
 import { Code, RpcError } from '../rpc/errors.ts';
-import { implement, type Implementation, type Sink } from '../rpc/service.ts';
+import { CallEnded, implement, type Implementation, type Sink } from '../rpc/service.ts';
 import type { Commit, Store } from '../store/transaction.ts';
 import type { TaskRow, View } from '../store/view.ts';
 import { Subscription } from './core/subscription.ts';
@@ -36,6 +36,7 @@ type Reader = {
 type Listener = { readonly queue: SubscriptionMessage[]; readonly mark: Mark };
 
 const invalid = (text: string): RpcError => new RpcError(Code.INVALID_ARGUMENT, text);
+const unknown = (): RpcError => new RpcError(Code.NOT_FOUND, 'unknown subscription ID');
 
 export class LogBroker {
   readonly implementations: readonly Implementation[];
@@ -189,8 +190,18 @@ export class LogBroker {
       throw invalid('different subscription IDs in the same session');
     }
     const reader = this.#readers.get(message.subscriptionId);
-    if (reader === undefined) throw new RpcError(Code.NOT_FOUND, 'unknown subscription ID');
+    if (reader === undefined) throw unknown();
     return reader;
+  }
+
+  /** Resolves when the client has room for more. */
+  async #pass(reader: Reader, { messages }: PublishLogsMessage): Promise<void> {
+    try {
+      await reader.sink.write({ messages });
+    } catch (error) {
+      if (error instanceof CallEnded) throw unknown(); // the client is gone meanwhile
+      throw error;
+    }
   }
 
   async #publish(requests: AsyncIterable<PublishLogsMessage>, caller: Caller): Promise<undefined> {
@@ -209,7 +220,7 @@ export class LogBroker {
           const text = `invalid NodeID: expected=${caller.nodeId};received=${foreign.context.nodeId}`;
           throw new RpcError(Code.PERMISSION_DENIED, text);
         }
-        await reader.sink.write({ messages: message.messages });
+        await this.#pass(reader, message);
       }
     } finally {
       if (closed) reader?.subscription.finish(caller.nodeId);

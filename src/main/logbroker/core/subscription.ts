@@ -56,9 +56,9 @@ export class Subscription {
     return nodeId;
   }
 
-  /** Whether a node has a part in this. */
+  /** Whether a node that listens anew must be asked (again): one that is through would repeat itself. */
   concerns(nodeId: string): boolean {
-    return this.#nodes.has(nodeId);
+    return this.follow ? this.#nodes.has(nodeId) : this.#nodes.get(nodeId) === 'asked';
   }
 
   /** A node has sent all it had. */
