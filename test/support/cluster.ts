@@ -66,10 +66,15 @@ export class Cluster {
     this.control = channel.service('Control');
   }
 
+  /** A cluster whose manager was not started yet. */
+  static async prepare({ undo, executor = 'none' }: ClusterOptions): Promise<Cluster> {
+    return new Cluster(undo, await freePort(), executor);
+  }
+
   /** Founds a cluster; resolves when its manager answers and has the heartbeat period asked for. */
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const { undo, heartbeatPeriodMs = 500, executor = 'none' } = options;
-    const cluster = new Cluster(undo, await freePort(), executor);
+    const { heartbeatPeriodMs = 500 } = options;
+    const cluster = await Cluster.prepare(options);
     cluster.manager.start();
     await cluster.answers();
     const { id, spec, meta } = await cluster.object();
@@ -157,7 +162,7 @@ export class Cluster {
   /** Resolves with the tasks when exactly `replicas` of them are meant to run, and all do. */
   async settles(serviceId: string, replicas: number): Promise<readonly Task[]> {
     let seen: readonly Task[] = [];
-    const told = (): string => `${replicas} replicas run; there are:\n${describe(seen)}`;
+    const told = (): string => `${replicas} replicas run; there are:\n${describeTasks(seen)}`;
     return this.until(told, async () => {
       seen = await this.tasks(serviceId);
       const wanted = seen.filter((task) => task.desiredState <= TaskState.RUNNING);
@@ -188,7 +193,9 @@ const nameOf = (state: TaskState): string =>
 const lineOf = ({ id, slot, nodeId, desiredState, status }: Task): string =>
   `${id} slot ${slot} node ${nodeId} ${nameOf(status.state)}, to be ${nameOf(desiredState)} ${status.err}`;
 
-const describe = (tasks: readonly Task[]): string => tasks.slice(0, 40).map(lineOf).join('\n');
+/** A line for each of the first tasks. */
+export const describeTasks = (tasks: readonly Task[]): string =>
+  tasks.slice(0, 40).map(lineOf).join('\n');
 
 /** The processes that run with this cluster's mark. */
 function markedPids(directory: string): number[] {
