@@ -54,10 +54,10 @@ function open() {
   const runDeferred = (): void => {
     const runs = deferred;
     deferred = [];
-    for (const run of runs) run();
+    for (const each of runs) each();
   };
-  const defer = (run: () => void): void => {
-    if (deferred.push(run) === 1) setImmediate(runDeferred);
+  const defer = (each: () => void): void => {
+    if (deferred.push(each) === 1) setImmediate(runDeferred);
   };
   const store = new ReplicatedStore({ env, log, defer, tasks });
   /** Proposes and commits all that was written. */

@@ -379,7 +379,7 @@ function plain(change: Commit['changes'][number]): unknown {
   return { ...change, object: change.object.toTask(), old: change.old.toTask() };
 }
 
-test('[STO1] the store does what its slow twin does, on both views, in any order of events', async () => {
+test('[STO1] [STO19] the store does what its slow twin does, on both views, in any order of events', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const run = new Run();

@@ -1,7 +1,14 @@
 /** What a transaction promises, and how entries commit. Batches and snapshots have files of their own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Extension, Network, Node, Resource, Service, Task } from '../../shared/wire/gen/objects.ts';
+import {
+  Extension,
+  Network,
+  Node,
+  Resource,
+  Service,
+  Task,
+} from '../../shared/wire/gen/objects.ts';
 import { InternalRaftRequest } from '../../shared/wire/gen/raft.ts';
 import { TaskState } from '../../shared/wire/gen/types.ts';
 import { ENTRY_BYTES_MAX } from './proposals.ts';
