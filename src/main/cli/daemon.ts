@@ -1,21 +1,7 @@
 /** Runs a node in the foreground until it is told to stop. */
 import { pino } from 'pino';
-import { request } from 'node:http';
 import { realEnv } from '../env.ts';
 import { Node, type NodeOptions } from '../node/node.ts';
-
-/** Whether a Docker Engine answers on the socket. */
-export function engineAnswers(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const ping = request({ socketPath, path: '/_ping', timeout: 2000 }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
-    ping.on('timeout', () => ping.destroy());
-    ping.on('error', () => resolve(false));
-    ping.end();
-  });
-}
 
 export type DaemonOptions = Omit<NodeOptions, 'env' | 'log' | 'onFatal'> & {
   readonly logLevel: string;

@@ -2,6 +2,7 @@
 import { ClusterInspectCommand } from './cluster/inspect.ts';
 import { ClusterTokenCommand } from './cluster/token.ts';
 import { ClusterUpdateCommand } from './cluster/update.ts';
+import { DownCommand } from './down.ts';
 import { ManagerCommand } from './manager.ts';
 import { NodeInspectCommand } from './node/inspect.ts';
 import { NodeLsCommand } from './node/ls.ts';
@@ -16,12 +17,14 @@ import { ServiceScaleCommand } from './service/scale.ts';
 import { ServiceUpdateCommand } from './service/update.ts';
 import { TaskInspectCommand } from './task/inspect.ts';
 import { TaskLsCommand } from './task/ls.ts';
+import { UpCommand } from './up.ts';
 import { WorkerCommand } from './worker.ts';
 
 export const COMMANDS = {
   'cluster:inspect': ClusterInspectCommand,
   'cluster:token': ClusterTokenCommand,
   'cluster:update': ClusterUpdateCommand,
+  down: DownCommand,
   manager: ManagerCommand,
   'node:inspect': NodeInspectCommand,
   'node:ls': NodeLsCommand,
@@ -36,5 +39,6 @@ export const COMMANDS = {
   'service:update': ServiceUpdateCommand,
   'task:inspect': TaskInspectCommand,
   'task:ls': TaskLsCommand,
+  up: UpCommand,
   worker: WorkerCommand,
 };

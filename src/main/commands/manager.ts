@@ -1,5 +1,6 @@
 /** `skein manager`: runs a manager in the foreground. */
 import { Command, Flags } from '@oclif/core';
+import { engineAnswers } from '../cli/engine.ts';
 import {
   advertised,
   availabilityOf,
@@ -42,7 +43,7 @@ export class ManagerCommand extends Command {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(ManagerCommand);
-    const { engineAnswers, runDaemon } = await import('../cli/daemon.ts');
+    const { runDaemon } = await import('../cli/daemon.ts');
     const listen = hostPort('listen-remote-api', flags['listen-remote-api'], DEFAULT_PORT);
     const given = flags['advertise-remote-api'];
     const advertise = advertised(

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Command } from '@oclif/core';
 import { CommandError } from '../cli/command-error.ts';
+import { engineAnswers } from '../cli/engine.ts';
 import {
   availabilityOf,
   DEFAULT_PORT,
@@ -24,7 +25,7 @@ export class WorkerCommand extends Command {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(WorkerCommand);
-    const { engineAnswers, runDaemon } = await import('../cli/daemon.ts');
+    const { runDaemon } = await import('../cli/daemon.ts');
     const { hasIdentity } = await import('../node/identity-files.ts');
     const address = flags['join-addr'];
     const token = flags['join-token'];

@@ -117,6 +117,12 @@ function nameFrom(path: string): string {
     : name;
 }
 
+/** The cluster's name, which even a file that is not right may tell. */
+export function clusterName(text: string, path: string): string {
+  const name: unknown = parseDocument(text).get('name');
+  return typeof name === 'string' ? name : nameFrom(path);
+}
+
 /** Networks that every engine has. */
 const PREDEFINED_NETWORKS = ['host', 'bridge', 'none', 'ingress'];
 
