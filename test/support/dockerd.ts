@@ -14,7 +14,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { engineAnswers } from '../../src/main/cli/daemon.ts';
+import { engineAnswers } from '../../src/main/cli/engine.ts';
 import { endProcess, type Finished, isAlive, run, tryRun } from './run.ts';
 import type { Undo } from './undo.ts';
 import { until } from './until.ts';
