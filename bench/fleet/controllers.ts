@@ -18,6 +18,8 @@ const STEPS = [
   [TaskState.RUNNING, 'started'],
 ] as const;
 
+const nothing = (): void => undefined;
+
 export type SimulatedOptions = {
   readonly hostname: string;
   readonly onStatuses: (updates: readonly StatusUpdate[]) => void;
@@ -90,7 +92,6 @@ export class SimulatedControllers implements AgentControllers {
   }
 
   logs(message: Parameters<AgentControllers['logs']>[0]): TaskLogs {
-    const nothing = (): void => undefined;
     return new TaskLogs({ message, threads: 0, credit: nothing, over: nothing });
   }
 }

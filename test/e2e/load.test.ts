@@ -31,7 +31,8 @@ const PUBLISHED = 20;
 const DEADLINE_MS = 150_000;
 
 setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
+const collect: unknown = runInNewContext('gc');
+assert.ok(typeof collect === 'function');
 
 /** Bytes in use after everything that can go has gone. */
 async function memory(): Promise<number> {

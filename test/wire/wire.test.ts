@@ -42,9 +42,9 @@ const modules = await Promise.all(
     'types',
     'watch',
     'well-known',
-  ].map(
-    (name) => import(`../../src/shared/wire/gen/${name}.ts`) as Promise<Record<string, unknown>>,
-  ),
+  ].map(async (name): Promise<Record<string, unknown>> => ({
+    ...(await import(`../../src/shared/wire/gen/${name}.ts`)),
+  })),
 );
 
 const isCodec = (value: unknown): value is Codec<unknown> =>
@@ -145,8 +145,18 @@ function messageOf(name: string, depth: number): fc.Arbitrary<unknown> {
   const codec = codecs.get(name);
   assert.ok(codec);
   const parts: Record<string, fc.Arbitrary<unknown>> = {};
+  const arms = new Map<string, fc.Arbitrary<unknown>[]>();
   for (const [, key, , type, label, wide = false] of MESSAGES[name] ?? []) {
-    if (label.startsWith('oneof:')) continue;
+    if (label.startsWith('oneof:')) {
+      if (MESSAGES[type] !== undefined && depth <= 0) continue;
+      const arm = valueOf(type, depth, wide).map((value) => ({ case: key, value }));
+      const name = label
+        .slice('oneof:'.length)
+        .replace(/_([a-z])/g, (_, c: string) => c.toUpperCase());
+      const oneof = name[0]?.toLowerCase() + name.slice(1);
+      arms.set(oneof, [...(arms.get(oneof) ?? []), arm]);
+      continue;
+    }
     const inner = label === 'map' ? type.slice('map<string,'.length, -1) : type;
     if (MESSAGES[inner] !== undefined && depth <= 0) continue;
     const value = valueOf(inner, depth, wide);
@@ -155,7 +165,9 @@ function messageOf(name: string, depth: number): fc.Arbitrary<unknown> {
       parts[key] = fc.dictionary(fc.string(), value, { maxKeys: 3, noNullPrototype: true });
     else parts[key] = value;
   }
-  return fc.record(parts, { requiredKeys: [] }).map((init) => codec.create(init as never));
+  for (const [oneof, values] of arms)
+    parts[oneof] = fc.option(fc.oneof(...values), { nil: undefined });
+  return fc.record(parts, { requiredKeys: [] }).map((init) => codec.create(init));
 }
 
 for (const [name, codec] of codecs) {

@@ -13,11 +13,15 @@ import type { AgentControllers } from './agent.ts';
 
 export const NO_EXECUTOR = 'this node runs no tasks: its manager was started with --executor none';
 
+const nothing = (): void => undefined;
+
 type Events = {
   readonly env: Env;
   readonly onStatuses: (updates: readonly StatusUpdate[]) => void;
   readonly onRemoved: (ids: readonly string[]) => void;
 };
+
+const nothing = (): void => undefined;
 
 export function noControllers({ env, onStatuses, onRemoved }: Events): AgentControllers {
   const refuse = ({ id, bytes }: StoredTask): StatusUpdate => {
@@ -43,16 +47,6 @@ export function noControllers({ env, onStatuses, onRemoved }: Events): AgentCont
         resources: {},
         engine: { plugins: [{ type: 'Runtime', name: 'none' }] },
       }),
-    logs: (message) => {
-      const nothing = (): void => undefined;
-      const logs = new TaskLogs({
-        message,
-        threads: 0,
-        credit: nothing,
-
-        over: nothing,
-      });
-      return logs;
-    },
+    logs: (message) => new TaskLogs({ message, threads: 0, credit: nothing, over: nothing }),
   };
 }
