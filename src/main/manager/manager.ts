@@ -54,6 +54,9 @@ export type ManagerOptions = {
   readonly onFatal: (error: unknown) => void;
 };
 
+/** What feeds the leader's threads: for counters, and for tests that kill them. */
+export type LeaderPools = { readonly allocator: AllocatorPool; readonly placement: PlacementPool };
+
 /** Any number from 1 to 2^63, as raft ids are. */
 const newRaftId = (): bigint => (randomBytes(8).readBigUInt64BE() >> 1n) + 1n;
 
@@ -68,6 +71,7 @@ export class Manager {
   #listeners: Listener[] = [];
   #advertised = '';
   #leading: AsyncDisposable | undefined;
+  #pools: LeaderPools | undefined;
   /** Changes of leadership, one after the other. */
   #transition: Promise<void> = Promise.resolve();
   readonly #firstLead = Promise.withResolvers<void>();
@@ -123,6 +127,11 @@ export class Manager {
   /** `host:port` at which this manager is reached. */
   get address(): string {
     return this.#advertised;
+  }
+
+  /** Present once this manager leads. */
+  get pools(): LeaderPools | undefined {
+    return this.#pools;
   }
 
   /** Listens, takes part in raft, and resolves when this manager leads for the first time. */
@@ -243,7 +252,13 @@ export class Manager {
 
   async #lead(): Promise<void> {
     if (!this.#driver.leading || this.#leading !== undefined) return;
-    this.#leading = await startAll(this.#leaderStages());
+    try {
+      this.#leading = await startAll(this.#leaderStages());
+    } catch (error) {
+      if (this.#driver.leading) throw error;
+      this.#options.log.info({ error }, 'leadership was lost while this manager began to lead');
+      return;
+    }
     this.#options.log.info({ node: this.#options.security.identity.nodeId }, 'this manager leads');
     this.#firstLead.resolve();
   }
@@ -251,6 +266,7 @@ export class Manager {
   async #unlead(): Promise<void> {
     const leading = this.#leading;
     this.#leading = undefined;
+    this.#pools = undefined;
     await leading?.[Symbol.asyncDispose]();
   }
 
@@ -259,6 +275,8 @@ export class Manager {
     const { store } = this;
     const part = { store, env, log };
     const keys = new KeyManager(store, log);
+    const pools = { allocator: new AllocatorPool(part), placement: new PlacementPool(part) };
+    this.#pools = pools;
     const dispatcher: Stage = {
       name: 'dispatcher',
       start: () => this.#dispatcher.start(),
@@ -267,8 +285,8 @@ export class Manager {
     return [
       { name: 'network keys', start: () => keys.start(), stop: () => keys.stop() },
       stageOf('certificate authority', this.#authority),
-      stageOf('allocator', new AllocatorPool(part)),
-      stageOf('placement', new PlacementPool(part)),
+      stageOf('allocator', pools.allocator),
+      stageOf('placement', pools.placement),
       stageOf('constraint enforcer', new ConstraintEnforcer(part)),
       stageOf('task reaper', new TaskReaper(part)),
       stageOf('orchestrator', new Orchestrator(part)),

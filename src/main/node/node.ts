@@ -68,6 +68,7 @@ export class Node {
   #security: SecurityContext | undefined;
   #manager: Manager | undefined;
   #agent: Agent | undefined;
+  #controllers: TaskPool | undefined;
   #running: Promise<void> = Promise.resolve();
   #stops: (() => Promise<void> | void)[] = [];
 
@@ -100,6 +101,11 @@ export class Node {
   /** Present on a manager. */
   get manager(): Manager | undefined {
     return this.#manager;
+  }
+
+  /** What feeds the controller threads, where tasks run: for counters, and for tests that kill them. */
+  get controllers(): TaskPool | undefined {
+    return this.#controllers;
   }
 
   /** Resolves when the agent has registered for the first time. */
@@ -269,6 +275,7 @@ export class Node {
       },
       ...events,
     });
+    this.#controllers = pool;
     await pool.start();
     this.#stops.push(() => pool.stop());
     return pool;
