@@ -21,8 +21,6 @@ type Events = {
   readonly onRemoved: (ids: readonly string[]) => void;
 };
 
-const nothing = (): void => undefined;
-
 export function noControllers({ env, onStatuses, onRemoved }: Events): AgentControllers {
   const refuse = ({ id, bytes }: StoredTask): StatusUpdate => {
     const { status } = Task.decode(bytes);
