@@ -153,7 +153,7 @@ function messageOf(name: string, depth: number): fc.Arbitrary<unknown> {
     if (label.startsWith('oneof:')) {
       if (MESSAGES[type] !== undefined && depth <= 0) continue;
       const arm = valueOf(type, depth, wide).map((value) => ({ case: key, value }));
-      const name = label
+      const proto = label
         .slice('oneof:'.length)
         .replace(/_([a-z])/g, (_, c: string) => c.toUpperCase());
       const oneof = proto[0]?.toLowerCase() + proto.slice(1);
