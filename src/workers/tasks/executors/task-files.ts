@@ -115,6 +115,16 @@ export class TaskFiles {
     });
   }
 
+  /** Lets a user into the task's directory, and nobody else but root. */
+  give(taskId: string, user: { readonly uid: number; readonly gid: number } | undefined): void {
+    const directory = this.directoryOf(taskId);
+    chmodSync(directory, 0o700);
+    if (user === undefined) return;
+    // Others on this machine may pass through, without seeing what there is.
+    chmodSync(this.directory, 0o711);
+    chownSync(directory, user.uid, user.gid);
+  }
+
   wipe(taskId: string): void {
     rmSync(this.directoryOf(taskId), { recursive: true, force: true });
   }
