@@ -1,6 +1,6 @@
 /** The processes of a cluster on this machine: started on their own, ended in order. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,11 +24,15 @@ const STOP_TIMEOUT_MS = 15_000;
 const KILL_TIMEOUT_MS = 5000;
 const LOG_LINES_SHOWN = 8;
 
-/** Starts `skein …` in a session of its own, so that this terminal's Ctrl-C reaches only us. */
+/**
+ * Starts `skein …` in a session of its own, so that this terminal's Ctrl-C reaches only us. The log of
+ * the run before is kept as `<log>.1`.
+ */
 export function launch(
   entry: string,
   { name, words, environment, logFile }: Launch,
 ): ProcessRecord {
+  if (existsSync(logFile)) renameSync(logFile, `${logFile}.1`);
   const log = openSync(logFile, 'a', 0o600);
   try {
     const child = spawn(process.execPath, [entry, ...words], {

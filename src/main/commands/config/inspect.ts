@@ -1,0 +1,19 @@
+/** `skein config inspect`. */
+import { Args } from '@oclif/core';
+import { Config } from '../../../shared/wire/gen/objects.ts';
+import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
+import { withCluster } from '../../cli/connection.ts';
+import { findConfig } from '../../cli/lookup.ts';
+
+export class ConfigInspectCommand extends ClientCommand {
+  static override summary = 'Show a config';
+  static override args = { config: Args.string({ description: 'name or id', required: true }) };
+  static override flags = inspectFlags;
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(ConfigInspectCommand);
+    await withCluster(flags.socket, async ({ control }) => {
+      await this.show(flags, Config, await findConfig(control, args.config));
+    });
+  }
+}
