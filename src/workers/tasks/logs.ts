@@ -1,6 +1,6 @@
 /**
  * Log subscriptions of one thread: readers over the logs of the tasks that a subscription selects
- * (behaviour rule 11.7; SPEC.md, rules LGS1 to LGS5).
+ * (behaviour rule 11.7; SPEC.md, rules LGS1 to LGS6).
  *
  * Bounded by credit: a subscription sends no more bytes than main has room for, and its readers wait
  * meanwhile. A slow reader of logs so never stands in the way of statuses on the same lane.
@@ -14,7 +14,8 @@ import {
   SubscriptionMessage,
 } from '../../shared/wire/gen/logbroker.ts';
 import { FatalError } from './executors/errors.ts';
-import type { Controller, LogOptions, LogRecord } from './executors/executor.ts';
+import type { Controller, LogOptions } from './executors/executor.ts';
+import { logMessage } from './log-message.ts';
 
 /** The part of a task's runner that logs need. */
 export type LoggedTask = {
@@ -162,15 +163,6 @@ class Subscription {
     this.#parts.ended();
     this.#parts.send({ t: 'logsEnd', subscription: this.#parts.id, errors: this.#errors });
   }
-}
-
-function logMessage(context: LogMessage['context'], record: LogRecord): LogMessage {
-  return LogMessage.create({
-    context,
-    timestamp: record.timestamp,
-    stream: record.stream === 'stdout' ? LogStream.LOG_STREAM_STDOUT : LogStream.LOG_STREAM_STDERR,
-    data: record.data,
-  });
 }
 
 /**
