@@ -1,4 +1,7 @@
-/** A stock Docker Engine as a node of a Skein cluster, beside a Skein worker: real processes throughout. */
+/**
+ * A stock Docker Engine as a node of a Skein cluster, beside a Skein worker that runs its tasks on an
+ * engine of its own. What a task is given is checked from inside its container, on both.
+ */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -66,47 +69,63 @@ const text = ({ data }: LogMessage): string => Buffer.from(data).toString();
 /** The same but for its last character. */
 const altered = (word: string): string => word.slice(0, -1) + (word.endsWith('0') ? '1' : '0');
 
+/** A place where tasks run: a node of the cluster, and the engine that has its containers. */
+type Seat = { readonly node: Node; readonly engine: DockerEngine; readonly namespace: Namespace };
+
+const onNode = (node: Node, spec: ReturnType<typeof serviceSpec>): Init<ServiceSpec> => ({
+  ...spec,
+  task: { ...spec.task, placement: { constraints: [`node.id==${node.id}`] } },
+});
+
 describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () => {
   let lab: Lab;
-  let engine: DockerEngine;
-  let namespace: Namespace;
+  let stock: Omit<Seat, 'node'>;
   let engineNode: Node;
   let workerNode: Node;
+  let workerSeat: Seat;
 
   before(async () => {
     lab = new Lab();
-    const [started] = await Promise.all([lab.startEngine('engine'), lab.startManager()]);
-    ({ engine, namespace } = started);
+    const [first, own] = await Promise.all([
+      lab.startEngine('engine'),
+      lab.startEngine('worker-engine'),
+      lab.startManager(),
+    ]);
+    stock = first;
     // Lost nodes are noticed sooner.
     await lab.swarm.updateCluster((spec) => ({
       ...spec,
       dispatcher: { ...spec.dispatcher, heartbeatPeriod: { seconds: 2, nanos: 0 } },
     }));
-    await lab.startWorker(WORKER, 'simulated');
+    const address = `--engine-addr=unix://${own.engine.socketPath}`;
+    await lab.startWorker(WORKER, '--executor=docker', address);
     workerNode = await lab.swarm.readyNode(WORKER, 30_000);
+    workerSeat = { ...own, node: workerNode };
   });
 
   after(() => lab[Symbol.dispose]());
 
-  const onEngine = (spec: ReturnType<typeof serviceSpec>): Init<ServiceSpec> => ({
-    ...spec,
-    task: { ...spec.task, placement: { constraints: [`node.id==${engineNode.id}`] } },
-  });
+  const seats = {
+    'the stock engine': (): Seat => ({ ...stock, node: engineNode }),
+    "Skein's worker": (): Seat => workerSeat,
+  };
 
-  /** Runs one task of the service on the engine, hands it over, and removes the service. */
+  const onEngine = (spec: ReturnType<typeof serviceSpec>): Init<ServiceSpec> =>
+    onNode(engineNode, spec);
+
+  /** Runs one task of the service, hands it over, and removes the service. */
   async function withTask(
     spec: Init<ServiceSpec>,
     check: (container: string, task: Task, service: Service) => Promise<void>,
   ): Promise<void> {
     const service = await lab.swarm.createService(spec);
     const task = await lab.swarm.onlyTask(service);
-    assert.equal(task.nodeId, engineNode.id);
     await check(containerOf(task), task, service);
     await lab.swarm.remove(service);
   }
 
-  const containers = async (): Promise<readonly string[]> =>
-    (await engine.docker('ps', '-q', '--no-trunc')).split('\n').filter((id) => id !== '');
+  const containers = async (on = stock.engine): Promise<readonly string[]> =>
+    (await on.docker('ps', '-q', '--no-trunc')).split('\n').filter((id) => id !== '');
 
   async function scale(service: Service, replicas: number): Promise<void> {
     const { service: now } = await lab.swarm.control.GetService({ serviceId: service.id });
@@ -118,20 +137,28 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     });
   }
 
-  async function joinToken(): Promise<string> {
-    return (await lab.swarm.cluster()).rootCa.joinTokens.worker;
+  /** What `skein …` prints, trimmed. */
+  async function skein(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await lab.skein(...args);
+    assert.equal(code, 0, stderr);
+    return stdout.trim();
   }
 
   test('joins by docker swarm join and is READY', async () => {
-    const answer = await engine.docker('swarm', 'join', '--token', await joinToken(), lab.address);
+    const token = await skein('cluster', 'token', 'worker', '-q');
+    const answer = await stock.engine.docker('swarm', 'join', '--token', token, lab.address);
     assert.match(answer, /This node joined a swarm as a worker\./);
-    const nodeId = await engine.docker('info', '-f', '{{.Swarm.NodeID}}');
+    const nodeId = await stock.engine.docker('info', '-f', '{{.Swarm.NodeID}}');
     engineNode = await lab.swarm.nodeIs(nodeId, NodeStatusState.READY, 10_000);
     assert.equal(engineNode.description?.hostname, hostname());
-    assert.equal(engineNode.status.addr, namespace.address);
+    assert.equal(engineNode.status.addr, stock.namespace.address);
     assert.match(engineNode.description?.engine?.engineVersion ?? '', /^\d+\./);
+    const listed = (await skein('node', 'ls', '--format=json'))
+      .split('\n')
+      .find((line) => line.includes(nodeId));
+    assert.match(listed ?? '', /"role":"worker".*"status":"ready"/);
     const managers = '{{range .Swarm.RemoteManagers}}{{.Addr}} {{end}}';
-    assert.equal(await engine.docker('info', '-f', managers), lab.address);
+    assert.equal(await stock.engine.docker('info', '-f', managers), lab.address);
   });
 
   test('runs replicas of one service next to a Skein worker', async () => {
@@ -142,7 +169,7 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     const ids = here.map(containerOf);
     assert.deepEqual(new Set(await containers()), new Set(ids));
     for (const task of here) {
-      const name = await engine.docker('inspect', '-f', '{{.Name}}', containerOf(task));
+      const name = await stock.engine.docker('inspect', '-f', '{{.Name}}', containerOf(task));
       assert.equal(name, `/shared.${task.slot}.${task.id}`);
     }
 
@@ -161,7 +188,7 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
   test('a container that ends is replaced', async () => {
     const service = await lab.swarm.createService(onEngine(serviceSpec('restarted')));
     const first = await lab.swarm.onlyTask(service);
-    await engine.docker('kill', containerOf(first));
+    await stock.engine.docker('kill', containerOf(first));
     const second = await until('another task runs', 15_000, async () => {
       const [task] = await lab.swarm.running(service, 1);
       return task !== undefined && task.id !== first.id ? task : undefined;
@@ -172,181 +199,191 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     await lab.swarm.remove(service);
   });
 
-  test('gives a task no network, and its environment, host name and labels', async () => {
-    const spec = serviceSpec('environment', {
-      env: ['GREETING=hello world', 'EMPTY='],
-      hostname: '{{.Service.Name}}-{{.Task.Slot}}',
-      labels: { tint: 'blue' },
-      dir: '/tmp',
+  for (const [where, seat] of Object.entries(seats)) {
+    test(`${where} gives a task no network, and its environment, host name and labels`, async () => {
+      const { engine, namespace, node } = seat();
+      const spec = serviceSpec('environment', {
+        env: ['GREETING=hello world', 'EMPTY='],
+        hostname: '{{.Service.Name}}-{{.Task.Slot}}',
+        labels: { tint: 'blue' },
+        dir: '/tmp',
+      });
+      await withTask(onNode(node, spec), async (container) => {
+        const environment = await engine.inside(container, 'cat', '/proc/1/environ');
+        assert.ok(environment.split('\0').includes('GREETING=hello world'), environment);
+        assert.ok(environment.split('\0').includes('EMPTY='), environment);
+        assert.equal(await engine.inside(container, 'hostname'), 'environment-1');
+        assert.equal(await engine.inside(container, 'readlink', '/proc/1/cwd'), '/tmp');
+        const label = '{{index .Config.Labels "tint"}}';
+        assert.equal(await engine.docker('inspect', '-f', label, container), 'blue');
+        const addresses = await engine.inside(container, 'ip', '-o', '-4', 'addr');
+        assert.doesNotMatch(addresses, new RegExp(namespace.address));
+      });
     });
-    await withTask(onEngine(spec), async (container) => {
-      const environment = await engine.inside(container, 'cat', '/proc/1/environ');
-      assert.ok(environment.split('\0').includes('GREETING=hello world'), environment);
-      assert.ok(environment.split('\0').includes('EMPTY='), environment);
-      assert.equal(await engine.inside(container, 'hostname'), 'environment-1');
-      assert.equal(await engine.inside(container, 'readlink', '/proc/1/cwd'), '/tmp');
-      const label = '{{index .Config.Labels "tint"}}';
-      assert.equal(await engine.docker('inspect', '-f', label, container), 'blue');
-      const addresses = await engine.inside(container, 'ip', '-o', '-4', 'addr');
-      assert.doesNotMatch(addresses, new RegExp(namespace.address));
-    });
-  });
 
-  test('gives a task the host network', async () => {
-    const { networks } = await lab.swarm.control.ListNetworks({});
-    const host = networks.find((network) => network.spec.annotations.name === 'host');
-    const spec = onEngine(
-      serviceSpec('host-network', {
-        command: shell(
-          `mkdir /www; echo from the host > /www/index.html; httpd -p 8081 -h /www; ${FOREVER}`,
-        ),
-      }),
-    );
-    const task = { ...spec.task, networks: [{ target: host?.id ?? 'none' }] };
-    await withTask({ ...spec, task }, async (container) => {
-      assert.match(
-        await engine.inside(container, 'ip', '-o', '-4', 'addr', 'show', 'eth0'),
-        new RegExp(`inet ${namespace.address}/24`),
+    test(`${where} gives a task the host network`, async () => {
+      const { engine, namespace, node } = seat();
+      const { networks } = await lab.swarm.control.ListNetworks({});
+      const host = networks.find((network) => network.spec.annotations.name === 'host');
+      const spec = onNode(
+        node,
+        serviceSpec('host-network', {
+          command: shell(
+            `mkdir /www; echo from the host > /www/index.html; httpd -p 8081 -h /www; ${FOREVER}`,
+          ),
+        }),
       );
-      const answer = await fetch(`http://${namespace.address}:8081/`);
-      assert.equal(await answer.text(), 'from the host\n');
+      const task = { ...spec.task, networks: [{ target: host?.id ?? 'none' }] };
+      await withTask({ ...spec, task }, async (container) => {
+        assert.match(
+          await engine.inside(container, 'ip', '-o', '-4', 'addr', 'show', 'eth0'),
+          new RegExp(`inet ${namespace.address}/24`),
+        );
+        const answer = await fetch(`http://${namespace.address}:8081/`);
+        assert.equal(await answer.text(), 'from the host\n');
+      });
     });
-  });
 
-  test('publishes a port of the host', async () => {
-    const spec = onEngine(
-      serviceSpec('host-port', {
-        command: shell(
-          `mkdir /www; echo from a port > /www/index.html; httpd -p 80 -h /www; ${FOREVER}`,
-        ),
-      }),
-    );
-    const port = {
-      targetPort: 80,
-      publishedPort: 8082,
-      publishMode: PortConfigPublishMode.HOST,
-    } as const;
-    await withTask({ ...spec, endpoint: { ports: [port] } }, async (_container, task) => {
-      const [reported] = task.status.portStatus?.ports ?? [];
-      assert.deepEqual([reported?.targetPort, reported?.publishedPort], [80, 8082]);
-      const answer = await fetch(`http://${namespace.address}:8082/`);
-      assert.equal(await answer.text(), 'from a port\n');
+    test(`${where} publishes a port of the host`, async () => {
+      const { namespace, node } = seat();
+      const spec = onNode(
+        node,
+        serviceSpec('host-port', {
+          command: shell(
+            `mkdir /www; echo from a port > /www/index.html; httpd -p 80 -h /www; ${FOREVER}`,
+          ),
+        }),
+      );
+      const port = {
+        targetPort: 80,
+        publishedPort: 8082,
+        publishMode: PortConfigPublishMode.HOST,
+      } as const;
+      await withTask({ ...spec, endpoint: { ports: [port] } }, async (_container, task) => {
+        const [reported] = task.status.portStatus?.ports ?? [];
+        assert.deepEqual([reported?.targetPort, reported?.publishedPort], [80, 8082]);
+        const answer = await fetch(`http://${namespace.address}:8082/`);
+        assert.equal(await answer.text(), 'from a port\n');
+      });
+      await assert.rejects(fetch(`http://${namespace.address}:8082/`), 'the port is free again');
     });
-    await assert.rejects(fetch(`http://${namespace.address}:8082/`), 'the port is free again');
-  });
 
-  test('gives a task its mounts', async () => {
-    const folder = lab.folder('mounted');
-    writeFileSync(join(folder, 'given'), 'from outside');
-    const spec = serviceSpec('mounts', {
-      mounts: [
-        { type: MountType.BIND, source: folder, target: '/bound' },
-        { type: MountType.BIND, source: folder, target: '/read-only', readonly: true },
-        { type: MountType.VOLUME, source: 'kept', target: '/volume' },
-        { type: MountType.TMPFS, target: '/memory', tmpfsOptions: { sizeBytes: 1 << 20 } },
-      ],
+    test(`${where} gives a task its mounts`, async () => {
+      const { engine, node } = seat();
+      const folder = lab.folder('mounted');
+      writeFileSync(join(folder, 'given'), 'from outside');
+      const spec = serviceSpec('mounts', {
+        mounts: [
+          { type: MountType.BIND, source: folder, target: '/bound' },
+          { type: MountType.BIND, source: folder, target: '/read-only', readonly: true },
+          { type: MountType.VOLUME, source: 'kept', target: '/volume' },
+          { type: MountType.TMPFS, target: '/memory', tmpfsOptions: { sizeBytes: 1 << 20 } },
+        ],
+      });
+      await withTask(onNode(node, spec), async (container) => {
+        assert.equal(await engine.inside(container, 'cat', '/bound/given'), 'from outside');
+        await engine.inside(container, ...shell('echo from inside > /bound/made'));
+        assert.equal(readFileSync(join(folder, 'made'), 'utf8'), 'from inside\n');
+        const refused = await engine.try('exec', container, 'touch', '/read-only/x');
+        assert.match(refused.stderr, /Read-only file system/);
+        await engine.inside(container, ...shell('echo precious > /volume/file'));
+        assert.match(await engine.inside(container, 'df', '-k', '/memory'), /tmpfs +1024 /);
+      });
+      await withTask(onNode(node, spec), async (container) => {
+        assert.equal(await engine.inside(container, 'cat', '/volume/file'), 'precious');
+      });
     });
-    await withTask(onEngine(spec), async (container) => {
-      assert.equal(await engine.inside(container, 'cat', '/bound/given'), 'from outside');
-      await engine.inside(container, ...shell('echo from inside > /bound/made'));
-      assert.equal(readFileSync(join(folder, 'made'), 'utf8'), 'from inside\n');
-      const refused = await engine.try('exec', container, 'touch', '/read-only/x');
-      assert.match(refused.stderr, /Read-only file system/);
-      await engine.inside(container, ...shell('echo precious > /volume/file'));
-      assert.match(await engine.inside(container, 'df', '-k', '/memory'), /tmpfs +1024 /);
-    });
-    await withTask(onEngine(spec), async (container) => {
-      assert.equal(await engine.inside(container, 'cat', '/volume/file'), 'precious');
-    });
-  });
 
-  test('gives a task its secret and its config as files', async () => {
-    const data = Buffer.from('s3cret\0bytes');
-    const { control } = lab.swarm;
-    const { secret } = await control.CreateSecret({
-      spec: { annotations: { name: 'pass' }, data },
-    });
-    const { config } = await control.CreateConfig({
-      spec: { annotations: { name: 'conf' }, data: Buffer.from('key = value\n') },
-    });
-    assert.ok(secret !== undefined && config !== undefined);
-    const spec = serviceSpec('files', {
-      secrets: [
-        {
-          secretId: secret.id,
-          secretName: 'pass',
-          target: { case: 'file', value: { name: 'pass', uid: '7', gid: '8', mode: 0o400 } },
-        },
-      ],
-      configs: [
-        {
-          configId: config.id,
-          configName: 'conf',
-          target: {
-            case: 'file',
-            value: { name: '/etc/app.conf', uid: '0', gid: '0', mode: 0o444 },
+    test(`${where} gives a task its secret and its config as files`, async () => {
+      const { engine, node } = seat();
+      const data = Buffer.from('s3cret\0bytes');
+      const { control } = lab.swarm;
+      const { secret } = await control.CreateSecret({
+        spec: { annotations: { name: 'pass' }, data },
+      });
+      const { config } = await control.CreateConfig({
+        spec: { annotations: { name: 'conf' }, data: Buffer.from('key = value\n') },
+      });
+      assert.ok(secret !== undefined && config !== undefined);
+      const spec = serviceSpec('files', {
+        secrets: [
+          {
+            secretId: secret.id,
+            secretName: 'pass',
+            target: { case: 'file', value: { name: 'pass', uid: '7', gid: '8', mode: 0o400 } },
           },
-        },
-      ],
-    });
-    await withTask(onEngine(spec), async (container) => {
-      const stat = (path: string): Promise<string> =>
-        engine.inside(container, 'stat', '-L', '-c', '%a %u %g', path);
-      assert.equal(await stat('/run/secrets/pass'), '400 7 8');
-      assert.equal(await stat('/etc/app.conf'), '444 0 0');
-      const hex = await engine.inside(container, 'xxd', '-p', '/run/secrets/pass');
-      assert.equal(hex, data.toString('hex'));
-      assert.equal(await engine.inside(container, 'cat', '/etc/app.conf'), 'key = value');
-      const memory = await engine.inside(container, 'grep', '/run/secrets', '/proc/mounts');
-      assert.match(memory, /tmpfs/, 'a secret never touches the disk');
-    });
-    await control.RemoveSecret({ secretId: secret.id });
-    await control.RemoveConfig({ configId: config.id });
-  });
-
-  test('streams service logs: all, the last ones, and as they are written', async () => {
-    const spec = serviceSpec('logs', {
-      command: shell(
-        'for i in 1 2 3 4 5; do echo line $i; done; echo problem >&2; ' +
-          "trap 'exit 0' TERM; while :; do [ -f /tmp/say ] && cat /tmp/say && rm /tmp/say; sleep 0.1; done",
-      ),
-    });
-    await withTask(onEngine(spec), async (container, task, service) => {
-      const selector = { serviceIds: [service.id] };
-      const ending = new AbortController();
-      const read = async (tail: number): Promise<readonly LogMessage[]> =>
-        Array.fromAsync(lab.swarm.logs({ selector, options: { tail } }, ending.signal));
-
-      const all = await until('six lines were written', 10_000, async () => {
-        const messages = await read(0);
-        return messages.length === 6 ? messages : undefined;
+        ],
+        configs: [
+          {
+            configId: config.id,
+            configName: 'conf',
+            target: {
+              case: 'file',
+              value: { name: '/etc/app.conf', uid: '0', gid: '0', mode: 0o444 },
+            },
+          },
+        ],
       });
-      const lines = (stream: number): readonly string[] =>
-        all.filter((message) => message.stream === stream).map(text);
-      assert.deepEqual(lines(1), ['line 1\n', 'line 2\n', 'line 3\n', 'line 4\n', 'line 5\n']);
-      assert.deepEqual(lines(2), ['problem\n']);
-      const context = { serviceId: service.id, nodeId: engineNode.id, taskId: task.id };
-      for (const message of all) assert.deepEqual(message.context, context);
-
-      assert.deepEqual((await read(-3)).map(text), all.slice(-2).map(text));
-
-      const options = { follow: true, tail: -1 };
-      const heard: string[] = [];
-      const following = (async () => {
-        for await (const message of lab.swarm.logs({ selector, options }, ending.signal)) {
-          heard.push(text(message));
-        }
-      })();
-      // Said until it is heard: nobody is told when the engine has begun to listen.
-      await until('what is said is heard', 10_000, async () => {
-        await engine.inside(container, ...shell('echo hello > /tmp/new; mv /tmp/new /tmp/say'));
-        return heard.length > 0;
+      await withTask(onNode(node, spec), async (container) => {
+        const stat = (path: string): Promise<string> =>
+          engine.inside(container, 'stat', '-L', '-c', '%a %u %g', path);
+        assert.equal(await stat('/run/secrets/pass'), '400 7 8');
+        assert.equal(await stat('/etc/app.conf'), '444 0 0');
+        const hex = await engine.inside(container, 'xxd', '-p', '/run/secrets/pass');
+        assert.equal(hex, data.toString('hex'));
+        assert.equal(await engine.inside(container, 'cat', '/etc/app.conf'), 'key = value');
+        const memory = await engine.inside(container, 'grep', '/run/secrets', '/proc/mounts');
+        assert.match(memory, /tmpfs/, 'a secret never touches the disk');
       });
-      assert.equal(heard[0], 'hello\n');
-      ending.abort();
-      await assert.rejects(following, { code: Code.CANCELLED });
+      await control.RemoveSecret({ secretId: secret.id });
+      await control.RemoveConfig({ configId: config.id });
     });
-  });
+
+    test(`${where} streams service logs: all, the last ones, and as they are written`, async () => {
+      const { engine, node } = seat();
+      const spec = serviceSpec('logs', {
+        command: shell(
+          'for i in 1 2 3 4 5; do echo line $i; done; echo problem >&2; ' +
+            "trap 'exit 0' TERM; while :; do [ -f /tmp/say ] && cat /tmp/say && rm /tmp/say; sleep 0.1; done",
+        ),
+      });
+      await withTask(onNode(node, spec), async (container, task, service) => {
+        const selector = { serviceIds: [service.id] };
+        const ending = new AbortController();
+        const read = async (tail: number): Promise<readonly LogMessage[]> =>
+          Array.fromAsync(lab.swarm.logs({ selector, options: { tail } }, ending.signal));
+
+        const all = await until('six lines were written', 10_000, async () => {
+          const messages = await read(0);
+          return messages.length === 6 ? messages : undefined;
+        });
+        const lines = (stream: number): readonly string[] =>
+          all.filter((message) => message.stream === stream).map(text);
+        assert.deepEqual(lines(1), ['line 1\n', 'line 2\n', 'line 3\n', 'line 4\n', 'line 5\n']);
+        assert.deepEqual(lines(2), ['problem\n']);
+        const context = { serviceId: service.id, nodeId: node.id, taskId: task.id };
+        for (const message of all) assert.deepEqual(message.context, context);
+
+        assert.deepEqual((await read(-3)).map(text), all.slice(-2).map(text));
+
+        const options = { follow: true, tail: -1 };
+        const heard: string[] = [];
+        const following = (async () => {
+          for await (const message of lab.swarm.logs({ selector, options }, ending.signal)) {
+            heard.push(text(message));
+          }
+        })();
+        // Said until it is heard: nobody is told when the engine has begun to listen.
+        await until('what is said is heard', 10_000, async () => {
+          await engine.inside(container, ...shell('echo hello > /tmp/new; mv /tmp/new /tmp/say'));
+          return heard.length > 0;
+        });
+        assert.equal(heard[0], 'hello\n');
+        ending.abort();
+        await assert.rejects(following, { code: Code.CANCELLED });
+      });
+    });
+  }
 
   test('a paused node keeps its tasks and gets no more; a drained one loses them', async () => {
     const { PAUSE, DRAIN, ACTIVE } = NodeSpecAvailability;
@@ -399,18 +436,18 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     const given = tasks.map(({ networks }) => networks[0]?.addresses[0]?.split('/')[0] ?? 'none');
     const [asking] = tasks.map(containerOf);
     assert.ok(asking !== undefined);
-    const own = await engine.inside(asking, 'ip', '-o', '-4', 'addr');
+    const own = await stock.engine.inside(asking, 'ip', '-o', '-4', 'addr');
     assert.match(own, new RegExp(`inet ${given[0]}/24`));
     for (const name of ['web', 'tasks.web']) {
       const found = await until(`${name} has two addresses`, 10_000, async () => {
-        const answer = await engine.inside(asking, 'nslookup', name);
+        const answer = await stock.engine.inside(asking, 'nslookup', name);
         return given.every((address) => answer.includes(address)) ? answer : undefined;
       });
       assert.ok(found);
     }
     for (const address of given) {
       assert.match(
-        await engine.inside(asking, 'wget', '-qO-', `http://${address}/`),
+        await stock.engine.inside(asking, 'wget', '-qO-', `http://${address}/`),
         /^[0-9a-f]+$/,
       );
     }
@@ -486,7 +523,7 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
   test('a node that left is DOWN, and its tasks are replaced', async () => {
     const service = await lab.swarm.createService(serviceSpec('left', {}, 2));
     assert.equal(tasksOn(await lab.swarm.running(service, 2), engineNode).length, 1);
-    await engine.docker('swarm', 'leave');
+    await stock.engine.docker('swarm', 'leave');
     await lab.swarm.nodeIs(engineNode.id, NodeStatusState.DOWN, 20_000);
     const { status } = await lab.swarm.node(engineNode.id);
     assert.equal(status.message, 'heartbeat failure');
@@ -501,10 +538,10 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
   });
 
   test('a wrong token and a wrong digest are told to whoever joins', async () => {
-    const token = await joinToken();
+    const token = await skein('cluster', 'token', 'worker', '-q');
     const [version, prefix, digest = '', secret = ''] = token.split('-');
     const joining = async (...parts: readonly (string | undefined)[]): Promise<string> => {
-      const { code, stderr } = await engine.try(
+      const { code, stderr } = await stock.engine.try(
         'swarm',
         'join',
         '--token',
@@ -524,8 +561,8 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     );
     assert.match(await joining('nonsense'), /invalid join token/);
 
-    await engine.docker('swarm', 'join', '--token', token, lab.address);
-    const nodeId = await engine.docker('info', '-f', '{{.Swarm.NodeID}}');
+    await stock.engine.docker('swarm', 'join', '--token', token, lab.address);
+    const nodeId = await stock.engine.docker('info', '-f', '{{.Swarm.NodeID}}');
     assert.notEqual(nodeId, engineNode.id);
     await lab.swarm.nodeIs(nodeId, NodeStatusState.READY, 10_000);
   });

@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { realEnv } from '../../src/main/env.ts';
 import { silentLog } from '../../src/main/log.ts';
 import { Node } from '../../src/main/node/node.ts';
@@ -12,10 +13,12 @@ import { NodeSpecAvailability } from '../../src/shared/wire/gen/specs.ts';
 import { Daemon } from './daemon.ts';
 import { DockerEngine } from './dockerd.ts';
 import { LabNetwork, type Namespace } from './lab-network.ts';
+import { type Finished, tryRun } from './run.ts';
 import { Swarm } from './swarm.ts';
 import { Undo } from './undo.ts';
 import { until } from './until.ts';
 
+const SKEIN = fileURLToPath(new URL('../../bin/skein.ts', import.meta.url));
 const PORT = 2377;
 /** Raft ticks fast, so that a restarted manager leads soon. */
 const TICK_MS = 50;
@@ -111,15 +114,20 @@ export class Lab implements Disposable {
     });
   }
 
-  /** Starts a Skein worker of this name. */
-  async startWorker(hostname: string, executor: string): Promise<void> {
+  /** Runs `skein …` on this cluster. */
+  skein(...args: readonly string[]): Promise<Finished> {
+    return tryRun(process.execPath, SKEIN, ...args, `--socket=${this.#controlSocket}`);
+  }
+
+  /** Starts a Skein worker of this name; `flags` say where its tasks run. */
+  async startWorker(hostname: string, ...flags: readonly string[]): Promise<void> {
     const { worker } = (await this.swarm.cluster()).rootCa.joinTokens;
     const daemon = this.#daemon('worker', [
       `--state-dir=${this.folder(hostname)}`,
       `--hostname=${hostname}`,
       `--join-addr=${this.address}`,
       `--join-token=${worker}`,
-      `--executor=${executor}`,
+      ...flags,
     ]);
     daemon.start();
   }
