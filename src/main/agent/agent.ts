@@ -10,6 +10,7 @@ import { NodeDescription, type NodeTLSInfo, type Peer } from '../../shared/wire/
 import type { Log } from '../log.ts';
 import type { StatusUpdate, TaskPool } from '../pools/tasks.ts';
 import type { Channel } from '../rpc/client.ts';
+import { aborted } from './aborted.ts';
 import { Assignments, type Controllers } from './assignments.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Backoff } from './core/backoff.ts';
@@ -56,6 +57,7 @@ export class Agent {
   readonly #backoff = new Backoff();
   readonly #stop = new AbortController();
   #session: Session | undefined;
+  #isReady = false;
   #sessionId = '';
   #description: Uint8Array = new Uint8Array();
   #leaving: { readonly ids: Set<string>; readonly done: () => void } | undefined;
@@ -110,8 +112,8 @@ export class Agent {
   async leave(timeoutMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const ids = new Set(this.#options.database.ids());
-    if (ids.size === 0) return;
     this.#leaving = { ids, done: resolve };
+    if (ids.size === 0) resolve();
     await this.#assignments.leave();
     const timer = setTimeout(resolve, timeoutMs);
     await promise;
@@ -145,7 +147,8 @@ export class Agent {
   async #runSession(): Promise<void> {
     const { remotes, connect, env } = this.#options;
     const peer = remotes.select(() => env.randBelow(1_000_000) / 1_000_000);
-    const description = await this.#describe();
+    // An executor may take its time; who stops the agent does not wait for it.
+    const description = await Promise.race([this.#describe(), aborted(this.#stop.signal)]);
     this.#description = NodeDescription.encode(description);
     const channel = connect(peer);
     const session = new Session(channel, this.#sessionId, {
@@ -182,7 +185,8 @@ export class Agent {
       const status = database.status(id);
       if (status !== undefined) this.#reporter.report(id, status);
     }
-    onReady();
+    if (!this.#isReady) onReady();
+    this.#isReady = true;
   }
 
   async #onMessage(message: SessionMessage): Promise<void> {

@@ -17,6 +17,8 @@ export class AssignmentGap extends Error {
   override readonly name = 'AssignmentGap';
 }
 
+const nothing = (): void => undefined;
+
 type Sorted = {
   readonly tasks: Task[];
   readonly removedTasks: string[];
@@ -71,6 +73,9 @@ export class Assignments {
   readonly #controllers: Controllers;
   readonly #onRemove: (taskId: string) => void;
   #last = '';
+  #left = false;
+  /** A session that has ended may still be applying its last message: one after the other. */
+  #turn: Promise<void> = Promise.resolve();
 
   /** `onRemove` hears of each task that is no longer this node's. */
   constructor(
@@ -90,8 +95,23 @@ export class Assignments {
     this.#last = '';
   }
 
-  /** @throws AssignmentGap before anything was applied */
-  async apply(message: AssignmentsMessage): Promise<void> {
+  /**
+   * Applies a message, after those before it; none once this node leaves.
+   *
+   * @throws AssignmentGap before anything was applied
+   */
+  apply(message: AssignmentsMessage): Promise<void> {
+    return this.#next(() => this.#apply(message));
+  }
+
+  #next(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.then(nothing, nothing); // whoever asked for the work hears of its failure
+    return done;
+  }
+
+  async #apply(message: AssignmentsMessage): Promise<void> {
+    if (this.#left) return;
     if (message.appliesTo !== this.#last) {
       throw new AssignmentGap(`assignments apply to "${message.appliesTo}", not "${this.#last}"`);
     }
@@ -136,8 +156,11 @@ export class Assignments {
     this.#controllers.remove(ids);
   }
 
-  /** The node leaves: every task ends and is taken away. */
-  async leave(): Promise<void> {
-    await this.#remove(this.#database.ids());
+  /** The node leaves: every task ends and is taken away, and no other is taken on. */
+  leave(): Promise<void> {
+    return this.#next(async () => {
+      this.#left = true;
+      await this.#remove(this.#database.ids());
+    });
   }
 }

@@ -4,14 +4,27 @@
  */
 import { durationMs } from '../../shared/model/time.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SessionMessage } from '../../shared/wire/gen/dispatcher.ts';
+import { AssignmentsMessage, type SessionMessage } from '../../shared/wire/gen/dispatcher.ts';
+import type { Task } from '../../shared/wire/gen/objects.ts';
 import type { NodeDescription } from '../../shared/wire/gen/types.ts';
 import type { Channel, ServiceClient } from '../rpc/client.ts';
 import { Code, hasCode } from '../rpc/errors.ts';
+import { aborted } from './aborted.ts';
 import { AssignmentGap, type Assignments } from './assignments.ts';
 import type { LogPublisher } from './log-publisher.ts';
 
-export const SESSION = { initiationMs: 5000, heartbeatTimeoutMs: 5000 } as const;
+export const SESSION = {
+  initiationMs: 5000,
+  heartbeatTimeoutMs: 5000,
+  /** A manager that names no period, or hardly any, is not asked more often than this. */
+  heartbeatPeriodMinMs: 100,
+} as const;
+
+/** A list of all tasks, as assignments say it. */
+const completeSet = (tasks: readonly Task[]): AssignmentsMessage =>
+  AssignmentsMessage.create({
+    changes: tasks.map((value) => ({ assignment: { item: { case: 'task', value } } })),
+  });
 
 export type SessionParts = {
   readonly assignments: Assignments;
@@ -97,23 +110,44 @@ export class Session {
       const request = { sessionId: this.#id };
       const options = { signal, timeoutMs: SESSION.heartbeatTimeoutMs };
       const { period } = await dispatcher.Heartbeat(request, options);
-      await sleep(durationMs(period), undefined, { signal });
+      const periodMs = Math.max(durationMs(period), SESSION.heartbeatPeriodMinMs);
+      await sleep(periodMs, undefined, { signal });
     }
   }
 
-  /** Follows the assignments; after a gap from the start again. */
+  /** Follows the assignments; after a gap from the start again. Old managers only know task lists. */
   async #assignments(dispatcher: ServiceClient<'Dispatcher'>): Promise<void> {
+    try {
+      while ((await this.#follow(dispatcher)) === 'gap') continue;
+    } catch (error) {
+      if (!hasCode(error, Code.UNIMPLEMENTED)) throw error;
+      await this.#taskLists(dispatcher);
+    }
+  }
+
+  async #follow(dispatcher: ServiceClient<'Dispatcher'>): Promise<'gap' | 'end'> {
     const { signal } = this.#controller;
-    for (;;) {
-      this.#parts.assignments.open();
-      try {
-        for await (const message of dispatcher.Assignments({ sessionId: this.#id }, { signal })) {
-          await this.#parts.assignments.apply(message);
-        }
-        return;
-      } catch (error) {
-        if (!(error instanceof AssignmentGap)) throw error;
+    const { assignments } = this.#parts;
+    assignments.open();
+    let applied = 0;
+    try {
+      for await (const message of dispatcher.Assignments({ sessionId: this.#id }, { signal })) {
+        await assignments.apply(message);
+        applied += 1;
       }
+      return 'end';
+    } catch (error) {
+      // A stream that begins with a gap would do so again at once: that ends the session.
+      if (!(error instanceof AssignmentGap) || applied === 0) throw error;
+      return 'gap';
+    }
+  }
+
+  async #taskLists(dispatcher: ServiceClient<'Dispatcher'>): Promise<void> {
+    const { signal } = this.#controller;
+    for await (const { tasks } of dispatcher.Tasks({ sessionId: this.#id }, { signal })) {
+      this.#parts.assignments.open();
+      await this.#parts.assignments.apply(completeSet(tasks));
     }
   }
 
@@ -131,15 +165,3 @@ export class Session {
     }
   }
 }
-
-/** Rejects with the signal's reason once it is aborted. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(abortReason(signal));
-    if (signal.aborted) fail();
-    else signal.addEventListener('abort', fail, { once: true });
-  });
-}
-
-const abortReason = (signal: AbortSignal): Error =>
-  signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));
