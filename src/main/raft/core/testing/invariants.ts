@@ -11,6 +11,8 @@ export class Invariants {
   readonly #leaders = new Map<number, bigint>();
   /** By index, what was applied there first. */
   readonly #committed = new Map<number, Entry>();
+  /** By term and index, what was written there first, and behind which term. */
+  readonly #written = new Map<string, string>();
   /** By context, the highest index that was applied anywhere when the read was asked. */
   readonly #readFloors = new Map<string, number>();
 
@@ -61,6 +63,20 @@ export class Invariants {
   answersRead(id: bigint, { index, context }: ReadState): void {
     const floor = this.#readFloors.get(Buffer.from(context).toString()) ?? Infinity;
     assert.ok(index >= floor, `${id} reads at ${index}, though ${floor} was applied before`);
+  }
+
+  /**
+   * A member writes `entries` into its log: an entry of one term and index is the same on all, and
+   * stands behind the same entry. Checked at every write, logs agree wherever their terms do.
+   */
+  stores(id: bigint, entries: readonly Entry[], log: LogStorage): void {
+    for (const entry of entries) {
+      const place = `${entry.term}/${entry.index}`;
+      const text = `${print(entry)} behind ${log.term(entry.index - 1)}`;
+      const first = this.#written.get(place) ?? text;
+      assert.equal(text, first, `${id} stores another entry at ${place}`);
+      this.#written.set(place, first);
+    }
   }
 
   /** Logs that agree in an entry agree in all entries before it. */

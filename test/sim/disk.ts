@@ -1,0 +1,266 @@
+/**
+ * A disk in virtual time, and a durable log on it.
+ *
+ * What is written can be read at once, but is durable only when its sync ends; a crash loses the tail
+ * of what was not. A sync may be slow, and a disk may be full.
+ */
+import assert from 'node:assert/strict';
+import type { RaftMember } from '../../src/shared/wire/gen/raft.ts';
+import { HardState, SnapshotMetadata } from '../../src/shared/wire/gen/raftpb.ts';
+import type { Entry, Snapshot } from '../../src/shared/wire/gen/raftpb.ts';
+import { limitBytes } from '../../src/main/raft/core/entry-size.ts';
+import type { Persist } from '../../src/main/raft/core/ready.ts';
+import type { InitialState } from '../../src/main/raft/core/storage.ts';
+import type { DurableLog, SnapshotMeta } from '../../src/main/raft/log/durable-log.ts';
+import type { World } from './world.ts';
+
+/** One thing that a log writes, all or nothing. */
+type Step =
+  | {
+      readonly kind: 'save';
+      readonly hardState: HardState | null;
+      readonly entries: readonly Entry[];
+    }
+  | { readonly kind: 'member'; readonly member: RaftMember }
+  | {
+      readonly kind: 'snapshot';
+      readonly meta: SnapshotMeta;
+      readonly chunks: readonly Uint8Array[];
+    }
+  | { readonly kind: 'compact'; readonly index: number };
+
+/** What the disk says of a write: nothing wrong, or why it never will be durable. */
+type Outcome = (error: DiskFullError | null) => void;
+
+type Write = (step: Step, done: Outcome) => void;
+
+export class DiskFullError extends Error {
+  override readonly name = 'DiskFullError';
+}
+
+/** Outlives its manager. */
+export class SimulatedDisk {
+  readonly #world: World;
+  readonly #durable = new LogState();
+  /** Written, but not durable yet, oldest first. */
+  #unsynced: Step[] = [];
+  /** Counts the processes that used the disk: what a dead one waits for never comes. */
+  #process = 0;
+  /** A sync takes up to this long. */
+  syncMsMax = 5;
+  full = false;
+  /** Crashes that lost something that was written. */
+  lostTails = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /**
+   * Opens the log as it is now; the one opened before is dead.
+   * @param onSave hears what was written, when it can be read and is not yet durable.
+   */
+  open(onSave?: (persist: Persist) => void): SimulatedLog {
+    this.crash();
+    const process = this.#process;
+    const write: Write = (step, done) => {
+      if (process === this.#process) this.#write(step, done);
+    };
+    return new SimulatedLog(this.#durable.copy(), write, onSave);
+  }
+
+  /**
+   * The process ends. Of what was not durable a part survives, up to where luck has it; what was
+   * being written there is torn, found out by its checksum, and gone.
+   */
+  crash(): void {
+    this.#process += 1;
+    const kept = this.#world.random.below(this.#unsynced.length + 1);
+    if (kept < this.#unsynced.length) this.lostTails += 1;
+    this.#sync(kept);
+    this.#unsynced = [];
+  }
+
+  #write(step: Step, done: Outcome): void {
+    const process = this.#process;
+    const tell = (error: DiskFullError | null): void => {
+      // The writer learns of it a little later: a crash in between must lose nothing.
+      this.#world.after(this.#world.upTo(0.2), () => process === this.#process && done(error));
+    };
+    if (this.full) {
+      tell(new DiskFullError('no space left on device'));
+      return;
+    }
+    this.#unsynced.push(step);
+    this.#world.after(this.#world.upTo(this.syncMsMax), () => {
+      if (process !== this.#process) return;
+      this.#sync(this.#unsynced.indexOf(step) + 1);
+      tell(null);
+    });
+  }
+
+  /** Makes the first `count` of what is not durable durable. */
+  #sync(count: number): void {
+    for (const step of this.#unsynced.splice(0, count)) this.#durable.apply(step);
+  }
+}
+
+/** What the writes so far amount to. */
+class LogState {
+  hardState: HardState = HardState.create();
+  member: RaftMember | undefined;
+  snapshot: { readonly meta: SnapshotMeta; readonly chunks: readonly Uint8Array[] } | undefined;
+  compacted = { index: 0, term: 0 };
+  entries: Entry[] = [];
+
+  get firstIndex(): number {
+    return this.compacted.index + 1;
+  }
+
+  get lastIndex(): number {
+    return this.compacted.index + this.entries.length;
+  }
+
+  term(index: number): number | null {
+    if (index === this.compacted.index) return this.compacted.term;
+    return this.entries[index - this.firstIndex]?.term ?? null;
+  }
+
+  apply(step: Step): void {
+    switch (step.kind) {
+      case 'save':
+        this.#save(step.entries);
+        this.hardState = step.hardState ?? this.hardState;
+        return;
+      case 'member':
+        this.member = step.member;
+        return;
+      case 'snapshot':
+        this.snapshot = { meta: step.meta, chunks: step.chunks };
+        return;
+      case 'compact':
+        this.#compact(step.index);
+    }
+  }
+
+  copy(): LogState {
+    const copy = new LogState();
+    const { hardState, member, snapshot, compacted, entries } = this;
+    return Object.assign(copy, { hardState, member, snapshot, compacted, entries: [...entries] });
+  }
+
+  #save(entries: readonly Entry[]): void {
+    const [first] = entries;
+    if (first === undefined) return;
+    assert(first.index <= this.lastIndex + 1, `gap before ${first.index}`);
+    assert(first.index >= this.firstIndex, `entry ${first.index} is compacted`);
+    this.entries.length = first.index - this.firstIndex;
+    this.entries.push(...entries);
+  }
+
+  #compact(index: number): void {
+    const term = this.term(index);
+    if (term === null || index <= this.compacted.index) return;
+    assert(index <= (this.snapshot?.meta.index ?? 0), 'only what a snapshot covers is compacted');
+    this.entries.splice(0, index - this.compacted.index);
+    this.compacted = { index, term };
+  }
+}
+
+export class SimulatedLog implements DurableLog {
+  readonly #state: LogState;
+  readonly #write: Write;
+  readonly #onSave: ((persist: Persist) => void) | undefined;
+  #saving = false;
+
+  constructor(state: LogState, write: Write, onSave?: (persist: Persist) => void) {
+    this.#state = state;
+    this.#write = write;
+    this.#onSave = onSave;
+  }
+
+  initialState(): InitialState {
+    const { hardState, snapshot } = this.#state;
+    const confState = snapshot?.meta.confState ?? SnapshotMetadata.create().confState;
+    return { hardState, confState };
+  }
+
+  firstIndex(): number {
+    return this.#state.firstIndex;
+  }
+
+  lastIndex(): number {
+    return this.#state.lastIndex;
+  }
+
+  term(index: number): number | null {
+    return this.#state.term(index);
+  }
+
+  entries(from: number, end: number, bytesMax: number): readonly Entry[] | null {
+    const { firstIndex, lastIndex, entries } = this.#state;
+    if (from < firstIndex) return null;
+    assert(end <= lastIndex + 1, `entries up to ${end} of ${lastIndex}`);
+    return limitBytes(entries.slice(from - firstIndex, end - firstIndex), bytesMax);
+  }
+
+  snapshot(): Snapshot {
+    const { index, term } = this.#state.snapshot?.meta ?? this.#state.compacted;
+    const { confState } = this.initialState();
+    return { data: undefined, metadata: { index, term, confState } };
+  }
+
+  member(): RaftMember | undefined {
+    return this.#state.member;
+  }
+
+  saveMember(member: RaftMember): Promise<void> {
+    return this.#put({ kind: 'member', member });
+  }
+
+  async save(persist: Persist): Promise<void> {
+    const { snapshot, hardState, entries } = persist;
+    assert(snapshot === null, 'no snapshot travels in this simulation');
+    assert(!this.#saving, 'one save at a time');
+    this.#saving = true;
+    const saved = this.#put({ kind: 'save', hardState, entries });
+    this.#onSave?.(persist);
+    await saved;
+    this.#saving = false;
+  }
+
+  async saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const pieces: Uint8Array[] = [];
+    for await (const chunk of chunks) pieces.push(chunk);
+    await this.#put({ kind: 'snapshot', meta, chunks: pieces });
+  }
+
+  readSnapshot(): { meta: SnapshotMeta; chunks: Iterable<Uint8Array> } | undefined {
+    return this.#state.snapshot;
+  }
+
+  compact(index: number): Promise<void> {
+    return this.#put({ kind: 'compact', index });
+  }
+
+  sizeBytes(): number {
+    return this.#state.entries.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing is open.
+  }
+
+  /** What is written can be read at once, durable or not; but a snapshot only when it is whole. */
+  #put(step: Step): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const whole = step.kind === 'snapshot';
+    this.#write(step, (error) => {
+      if (error !== null) return reject(error);
+      if (whole) this.#state.apply(step);
+      resolve();
+    });
+    if (!whole) this.#state.apply(step);
+    return promise;
+  }
+}

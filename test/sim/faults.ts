@@ -1,0 +1,149 @@
+/**
+ * What goes wrong, how often and for how long: another climate for every seed, so that what is rare
+ * in any one mixture is common in some.
+ */
+import type { SimulatedManager } from './manager.ts';
+import type { SimulatedNetwork } from './network.ts';
+import type { World } from './world.ts';
+
+const HOUR_MS = 3_600_000;
+
+export type FaultCounts = Record<
+  'crashes' | 'partitions' | 'oneWayCuts' | 'slowDisks' | 'fullDisks' | 'stalls' | 'clockJumps',
+  number
+>;
+
+export class Faults {
+  readonly counts: FaultCounts = {
+    crashes: 0,
+    partitions: 0,
+    oneWayCuts: 0,
+    slowDisks: 0,
+    fullDisks: 0,
+    stalls: 0,
+    clockJumps: 0,
+  };
+  readonly #world: World;
+  readonly #network: SimulatedNetwork;
+  readonly #managers: readonly SimulatedManager[];
+  #over = false;
+
+  constructor(world: World, network: SimulatedNetwork, managers: readonly SimulatedManager[]) {
+    this.#world = world;
+    this.#network = network;
+    this.#managers = managers;
+  }
+
+  begin(): void {
+    const world = this.#world;
+    this.#network.lossPercent = world.upTo(12);
+    this.#network.repeatPercent = world.upTo(12);
+    this.#network.delayMsMax = world.pick([2, 10, 60]);
+    for (const manager of this.#managers) manager.clockRate = 0.7 + world.upTo(0.7);
+    this.#every(world.pick([400, 1_500, 6_000]), () => this.#crash(world.pick(this.#managers)));
+    this.#every(world.pick([500, 2_000, 8_000]), () => this.#partition());
+    this.#every(world.pick([500, 2_000, 8_000]), () => this.#cutOneWay());
+    this.#every(world.pick([1_000, 4_000]), () => this.#slowDisk(world.pick(this.#managers)));
+    this.#every(world.pick([3_000, 12_000]), () => this.#fillDisk(world.pick(this.#managers)));
+    this.#every(world.pick([1_000, 4_000]), () => this.#stall(world.pick(this.#managers)));
+    this.#every(world.pick([1_000, 4_000]), () => this.#jump(world.pick(this.#managers)));
+  }
+
+  /** Everything is whole again from now on. */
+  end(): void {
+    this.#over = true;
+    this.#world.note('faults end');
+    const network = this.#network;
+    network.mend();
+    Object.assign(network, { lossPercent: 0, repeatPercent: 0, delayMsMax: 2 });
+    for (const manager of this.#managers) {
+      manager.clockRate = 1;
+      manager.disk.full = false;
+      manager.disk.syncMsMax = 5;
+      if (!manager.up) manager.start();
+    }
+  }
+
+  /** Does `fault` about every `meanMs`. */
+  #every(meanMs: number, fault: () => void): void {
+    this.#world.after(this.#world.upTo(2 * meanMs), () => {
+      if (this.#over) return;
+      fault();
+      this.#every(meanMs, fault);
+    });
+  }
+
+  #crash(manager: SimulatedManager): void {
+    if (!manager.up) return;
+    this.counts.crashes += 1;
+    manager.crash();
+    this.#restart(manager);
+  }
+
+  #restart(manager: SimulatedManager): void {
+    const world = this.#world;
+    world.after(world.upTo(world.pick([5, 200, 3_000])), () => {
+      if (!manager.up) manager.start();
+    });
+  }
+
+  /** Cuts some managers, and the clients that ask them, off from the others. */
+  #partition(): void {
+    this.#network.mend();
+    const world = this.#world;
+    if (world.chance(40)) return;
+    this.counts.partitions += 1;
+    const inside = this.#managers.filter(() => world.chance(40));
+    const outside = this.#managers.filter((manager) => !inside.includes(manager));
+    for (const one of inside) {
+      for (const other of outside) {
+        this.#network.cut(one.name, other.name);
+        this.#network.cut(other.name, one.name);
+      }
+    }
+    world.note(`only among themselves: ${inside.map(({ name }) => name).join(' ')}`);
+  }
+
+  #cutOneWay(): void {
+    const from = this.#world.pick(this.#managers).name;
+    const to = this.#world.pick(this.#managers).name;
+    this.counts.oneWayCuts += 1;
+    this.#network.cut(from, to);
+    this.#world.note(`${to} does not hear ${from}`);
+  }
+
+  #slowDisk({ disk, name }: SimulatedManager): void {
+    const world = this.#world;
+    this.counts.slowDisks += 1;
+    disk.syncMsMax = world.pick([50, 400, 2_000]);
+    world.note(`${name} syncs slowly`);
+    world.after(world.upTo(3_000), () => {
+      disk.syncMsMax = 5;
+    });
+  }
+
+  /** The next write ends the process; it tries again until there is room. */
+  #fillDisk(manager: SimulatedManager): void {
+    const world = this.#world;
+    this.counts.fullDisks += 1;
+    manager.disk.full = true;
+    world.note(`${manager.name} has no space left`);
+    world.after(world.upTo(2_000), () => {
+      manager.disk.full = false;
+      if (!manager.up) this.#restart(manager);
+    });
+  }
+
+  #stall(manager: SimulatedManager): void {
+    this.counts.stalls += 1;
+    manager.stall(this.#world.upTo(this.#world.pick([50, 500, 3_000])));
+    this.#world.note(`${manager.name} stands still`);
+  }
+
+  #jump(manager: SimulatedManager): void {
+    this.counts.clockJumps += 1;
+    manager.clockOffsetMs += this.#world.upTo(2 * HOUR_MS) - HOUR_MS;
+    manager.clockRate = 0.7 + this.#world.upTo(0.7);
+    this.#world.note(`${manager.name}'s clock jumps`);
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * `npm run sim -- --seed N` plays one seed of the simulation and shows its trace and digest;
+ * `npm run sim -- --seeds COUNT --from N` plays many and shows those that fail.
+ */
+import { parseArgs } from 'node:util';
+import { playSeed } from '../test/sim/simulation.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string', default: '100' },
+    from: { type: 'string', default: '1' },
+    quiet: { type: 'boolean', default: false },
+  },
+});
+
+async function playOne(seed: bigint): Promise<void> {
+  const { digest, counts, failure } = await playSeed(seed, values.quiet ? undefined : console.log);
+  console.log(counts);
+  if (failure !== null) console.log(failure);
+  console.log(`seed ${seed}: ${failure === null ? 'ok' : 'FAILED'}, digest ${digest}`);
+  if (failure !== null) process.exitCode = 1;
+}
+
+async function playMany(from: bigint, count: bigint): Promise<void> {
+  const failed: bigint[] = [];
+  for (let seed = from; seed < from + count; seed += 1n) {
+    const { failure } = await playSeed(seed);
+    if (failure === null) continue;
+    failed.push(seed);
+    console.log(`seed ${seed}: ${failure.message.split('\n')[0]}`);
+  }
+  console.log(`${count - BigInt(failed.length)} of ${count} seeds are fine, from ${from} on`);
+  if (failed.length > 0) {
+    console.log(`failing seeds: ${failed.join(' ')}`);
+    process.exitCode = 1;
+  }
+}
+
+if (values.seed === undefined) await playMany(BigInt(values.from), BigInt(values.seeds));
+else await playOne(BigInt(values.seed));
