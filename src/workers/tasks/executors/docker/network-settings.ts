@@ -8,7 +8,7 @@ import type Docker from 'dockerode';
 import type { NetworkAttachment, Task } from '../../../../shared/wire/gen/objects.ts';
 
 const PREDEFINED_LABEL = 'com.docker.swarm.predefined';
-export const NETWORK_LABEL = 'skein.network.id';
+const NETWORK_LABEL = 'skein.network.id';
 
 export type NetworkSettings = {
   /** What the container is created with: a network's name, or the engine's default. */
