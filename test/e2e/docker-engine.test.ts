@@ -66,6 +66,9 @@ const tasksOn = (tasks: readonly Task[], node: Node): readonly Task[] =>
 
 const text = ({ data }: LogMessage): string => Buffer.from(data).toString();
 
+const overlayAddress = ({ networks }: Task): string =>
+  networks[0]?.addresses[0]?.split('/')[0] ?? 'none';
+
 /** The same but for its last character. */
 const altered = (word: string): string => word.slice(0, -1) + (word.endsWith('0') ? '1' : '0');
 
@@ -366,6 +369,11 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
 
         assert.deepEqual((await read(-3)).map(text), all.slice(-2).map(text));
 
+        const listed = await lab.skein('service', 'logs', '--raw', '--tail=2', 'logs');
+        assert.equal(listed.code, 0, listed.stderr);
+        const shown = `${listed.stdout}${listed.stderr}`.trim().split('\n');
+        assert.deepEqual(new Set(shown), new Set(all.slice(-2).map((m) => text(m).trim())));
+
         const options = { follow: true, tail: -1 };
         const heard: string[] = [];
         const following = (async () => {
@@ -415,44 +423,51 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
   });
 
   test('overlay: tasks have the addresses that the cluster gave them, and find each other', async () => {
+    const { VIP, DNSRR } = EndpointSpecResolutionMode;
     const { network } = await lab.swarm.control.CreateNetwork({
       spec: { annotations: { name: 'inner' } },
     });
-    const spec = onEngine(
-      serviceSpec(
-        'web',
-        {
-          command: shell(`mkdir /www; hostname > /www/index.html; httpd -p 80 -h /www; ${FOREVER}`),
-        },
-        2,
-      ),
-    );
-    const service = await lab.swarm.createService({
-      ...spec,
-      task: { ...spec.task, networks: [{ target: network?.id ?? '' }] },
-      endpoint: { mode: EndpointSpecResolutionMode.DNSRR },
-    });
-    const tasks = await lab.swarm.running(service, 2, 30_000);
-    const given = tasks.map(({ networks }) => networks[0]?.addresses[0]?.split('/')[0] ?? 'none');
-    const [asking] = tasks.map(containerOf);
-    assert.ok(asking !== undefined);
-    const own = await stock.engine.inside(asking, 'ip', '-o', '-4', 'addr');
-    assert.match(own, new RegExp(`inet ${given[0]}/24`));
-    for (const name of ['web', 'tasks.web']) {
-      const found = await until(`${name} has two addresses`, 10_000, async () => {
-        const answer = await stock.engine.inside(asking, 'nslookup', name);
-        return given.every((address) => answer.includes(address)) ? answer : undefined;
+    assert.ok(network !== undefined);
+    const connected = (
+      spec: Init<ServiceSpec>,
+      mode: EndpointSpecResolutionMode,
+    ): Promise<Service> =>
+      lab.swarm.createService({
+        ...spec,
+        task: { ...spec.task, networks: [{ target: network.id }] },
+        endpoint: { mode },
       });
-      assert.ok(found);
+    const command = shell(
+      `mkdir /www; hostname > /www/index.html; httpd -p 80 -h /www; ${FOREVER}`,
+    );
+    const web = await connected(onEngine(serviceSpec('web', { command }, 2)), DNSRR);
+    const front = await connected(onEngine(serviceSpec('front')), VIP);
+    const [asking] = await lab.swarm.running(front, 1, 30_000);
+    assert.ok(asking !== undefined);
+    const ask = (...question: readonly string[]): Promise<string> =>
+      stock.engine.inside(containerOf(asking), ...question);
+    const given = (await lab.swarm.running(web, 2, 30_000)).map(overlayAddress);
+    assert.match(
+      await ask('ip', '-o', '-4', 'addr'),
+      new RegExp(`inet ${overlayAddress(asking)}/24`),
+    );
+    const virtual = asking.endpoint?.virtualIps[0]?.addr.split('/')[0] ?? 'none';
+    for (const [name, addresses] of [
+      ['web', given],
+      ['tasks.web', given],
+      ['front', [virtual]],
+      ['tasks.front', [overlayAddress(asking)]],
+    ] as const) {
+      await until(`${name} is found at ${addresses.join(' and ')}`, 10_000, async () => {
+        const words = (await ask('nslookup', name)).split(/\s+/);
+        return addresses.every((address) => words.includes(address));
+      });
     }
     for (const address of given) {
-      assert.match(
-        await stock.engine.inside(asking, 'wget', '-qO-', `http://${address}/`),
-        /^[0-9a-f]+$/,
-      );
+      assert.match(await ask('wget', '-qO-', `http://${address}/`), /^[0-9a-f]+$/);
     }
-    await lab.swarm.remove(service);
-    await lab.swarm.control.RemoveNetwork({ networkId: network?.id ?? '' });
+    await Promise.all([web, front].map((service) => lab.swarm.remove(service)));
+    await lab.swarm.control.RemoveNetwork({ networkId: network.id });
   });
 
   test('comes back to a manager that was killed, with its tasks untouched', async () => {
