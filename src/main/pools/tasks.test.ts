@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { SubscriptionMessage } from '../../shared/wire/gen/logbroker.ts';
 import { Task } from '../../shared/wire/gen/objects.ts';
 import { TaskState, type TaskStatus } from '../../shared/wire/gen/types.ts';
 import { threadOf, type ExecutorChoice } from '../../shared/lanes/tasks.ts';
@@ -136,6 +140,48 @@ test('[ENG5] a thread that dies under load loses nothing', { timeout: 60_000 }, 
   await owner.until(() => owner.removed.size === 4);
   await owner.until(() => states().every((state) => state === TaskState.RUNNING));
   assert.equal(owner.tasks.size, count - 4);
+});
+
+const shellTask = (id: string, script: string): Task =>
+  Task.create({
+    id,
+    serviceId: 'service1',
+    desiredState: TaskState.RUNNING,
+    status: { state: TaskState.ASSIGNED },
+    spec: { runtime: { case: 'container', value: { command: ['sh', '-c', script] } } },
+  });
+
+test('[ENG5] processes run on when their thread dies', { timeout: 60_000 }, async () => {
+  const stateDir = mkdtempSync(join(tmpdir(), 'skein-pool-'));
+  const owner = new Owner({ kind: 'process', stateDir }, 1);
+  await using pool = owner.pool;
+  await pool.start();
+  const stateOf = (id: string): number => owner.tasks.get(id)?.status.state ?? 0;
+  const containerOf = (id: string) => owner.tasks.get(id)?.status.runtimeStatus?.value;
+  const lives = 'echo started; trap "exit 0" TERM; while :; do sleep 0.05; done';
+  const ends = `echo started; while ! test -e ${stateDir}/go; do sleep 0.02; done; exit 5`;
+  await owner.assign([shellTask('lives', lives), shellTask('ends', ends)]);
+  const running = (id: string) => stateOf(id) === TaskState.RUNNING;
+  await owner.until(() => running('lives') && running('ends'));
+  const pids = [containerOf('lives')?.pid, containerOf('ends')?.pid];
+  const dead = pool.kill(0);
+  writeFileSync(join(stateDir, 'go'), '');
+  await dead;
+  await owner.until(() => stateOf('ends') === TaskState.FAILED);
+  assert.equal(owner.tasks.get('ends')?.status.err, 'task: non-zero exit (5)');
+  assert.deepEqual([containerOf('lives')?.pid, containerOf('ends')?.pid], pids);
+  const lines: string[] = [];
+  const message = SubscriptionMessage.create({ id: 's', selector: { serviceIds: ['service1'] } });
+  for await (const { context, data } of pool.logs(message)) {
+    lines.push(`${context.taskId} ${Buffer.from(data).toString().trim()}`);
+  }
+  assert.deepEqual(lines.toSorted(), ['ends started', 'lives started'], 'each was started once');
+  await owner.assign([{ ...shellTask('lives', lives), desiredState: TaskState.SHUTDOWN }]);
+  await owner.until(() => stateOf('lives') === TaskState.SHUTDOWN);
+  owner.remove(['lives', 'ends']);
+  await owner.until(() => owner.removed.size === 2);
+  assert.deepEqual(readdirSync(join(stateDir, 'tasks')), []);
+  rmSync(stateDir, { recursive: true });
 });
 
 test('an executor that cannot describe its machine says why', { timeout: 30_000 }, async () => {

@@ -129,7 +129,7 @@ export class ProcessController implements Controller {
   }
 
   logs(options: LogOptions, aborted: AbortSignal): AsyncIterable<LogRecord> {
-    this.#adopt();
+    if (this.#adopt() !== undefined) this.#output.takeNow();
     return this.#journal.read(options, aborted);
   }
 

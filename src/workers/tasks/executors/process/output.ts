@@ -61,6 +61,12 @@ export class Output {
     this.#soon();
   }
 
+  /** Takes what has come by now, in whole lines. */
+  takeNow(): void {
+    if (!existsSync(this.#directory)) return;
+    for (const stream of STREAMS) this.#drain(stream, false);
+  }
+
   /** The process has ended: takes the rest, also of a line without end. */
   finish(): void {
     this.stop();
@@ -79,8 +85,7 @@ export class Output {
   #soon(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      if (!existsSync(this.#directory)) return;
-      for (const stream of STREAMS) this.#drain(stream, false);
+      this.takeNow();
     }, GATHER_MS);
   }
 
