@@ -31,9 +31,10 @@ test('[DSP3] a node down for a day is orphaned, once', () => {
 
 test('[DSP4] the fourth registration within eight seconds of the last is refused', () => {
   const registry = new Registry();
-  const tries = [0, 7000, 14_000, 21_000, 28_000].map((at) => registry.admit('a', at).ok);
+  const tries = [0, 7000, 14_000, 21_000, 22_000].map((at) => registry.admit('a', at).ok);
   assert.deepEqual(tries, [true, true, true, false, false]);
-  assert.equal(registry.admit('a', 36_001).ok, true);
+  // However often it was refused meanwhile.
+  assert.equal(registry.admit('a', 22_001).ok, true);
   assert.equal(registry.admit('b', 21_000).ok, true);
 });
 

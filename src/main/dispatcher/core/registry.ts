@@ -36,7 +36,7 @@ export type Expired = {
 
 export type Registration =
   | { readonly ok: true }
-  /** Registered more than three times, each within eight seconds of the one before. */
+  /** Registered three times, each within eight seconds of the one before, and less than that ago. */
   | { readonly ok: false; readonly reason: 'rate-limited' };
 
 export class Registry {
@@ -61,7 +61,10 @@ export class Registry {
     this.#nodes.set(nodeId, { state: 'down', orphanAtMs: nowMs + DISPATCHER.orphanAfterMs });
   }
 
-  /** Whether this node may register once more now; counts the attempt. */
+  /**
+   * Whether this node may register once more now; counts the attempt. A refused one does not move the
+   * time from which the eight seconds count: a node that tries on is let in when they are over.
+   */
   admit(nodeId: string, nowMs: number): Registration {
     const last = this.#attempts.get(nodeId);
     if (last === undefined || nowMs - last.lastMs > DISPATCHER.rateLimitPeriodMs) {
@@ -69,8 +72,8 @@ export class Registry {
       return { ok: true };
     }
     last.count += 1;
-    last.lastMs = nowMs;
     if (last.count > DISPATCHER.rateLimitCount) return { ok: false, reason: 'rate-limited' };
+    last.lastMs = nowMs;
     return { ok: true };
   }
 
