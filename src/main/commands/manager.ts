@@ -15,7 +15,7 @@ export class ManagerCommand extends Command {
   static override summary = 'Run a manager';
   static override description =
     'Founds a cluster when the state directory is new, and goes on with it otherwise. ' +
-    'The node also runs tasks, unless --executor none.';
+    'The node also runs tasks; with --executor none it is drained, unless --availability says otherwise.';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --state-dir /var/lib/skein',
@@ -51,12 +51,14 @@ export class ManagerCommand extends Command {
       listen,
     );
     const address = flags['join-addr'];
+    const executor = await executorOf(flags, engineAnswers);
     process.exitCode = await runDaemon({
       stateDir: flags['state-dir'],
       hostname: flags.hostname ?? '',
       join: address === undefined ? undefined : { address, token: flags['join-token'] ?? '' },
-      availability: availabilityOf(flags.availability),
-      executor: await executorOf(flags, engineAnswers),
+      // Where nothing can run, nothing shall be placed.
+      availability: availabilityOf(flags.availability ?? (executor ? 'active' : 'drain')),
+      executor,
       taskThreads: flags['task-threads'],
       manager: {
         listen,
