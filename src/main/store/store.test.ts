@@ -203,6 +203,11 @@ test('[STO8] entries have a limit', async () => {
     [2, 1],
   );
   assert.ok(log.pending.every(({ bytes }) => bytes.length <= ENTRY_BYTES_MAX));
+  // The last began when the others were half an entry: it does not share their version.
+  assert.deepEqual(
+    store.head(({ secrets }) => ['a', 'b', 'c'].map((id) => secrets.get(id)?.meta.version.index)),
+    [0, 0, 1],
+  );
   const large = store.update((tx) => {
     for (const id of ['d', 'e', 'f']) tx.secrets.create(secret(id, id, 600_000));
   });
