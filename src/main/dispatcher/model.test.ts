@@ -268,6 +268,6 @@ test('[DSP7] [DSP8] [DSP9] a node that obeys holds what the store gives it', asy
       for (const each of steps) await run.take(each);
       await run.compare();
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });

@@ -57,6 +57,9 @@ export type ManagerOptions = {
 /** What feeds the leader's threads: for counters, and for tests that kill them. */
 export type LeaderPools = { readonly allocator: AllocatorPool; readonly placement: PlacementPool };
 
+/** What calls under way get to end when this manager stops; streams are ended before. */
+const STOP_GRACE_MS = 2000;
+
 /** Any number from 1 to 2^63, as raft ids are. */
 const newRaftId = (): bigint => (randomBytes(8).readBigUInt64BE() >> 1n) + 1n;
 
@@ -145,11 +148,12 @@ export class Manager {
 
   /** Stops leading, then listening, then writing. */
   async stop(): Promise<void> {
+    await using parts = new AsyncDisposableStack(); // from the bottom up
+    parts.use(this.#options.raftLog);
+    parts.defer(() => this.#transition);
+    parts.defer(() => this.#driver.stop());
+    for (const listener of this.#listeners) parts.defer(() => listener.stop(STOP_GRACE_MS));
     await (this.#transition = this.#transition.then(() => this.#unlead()));
-    await Promise.all(this.#listeners.map((listener) => listener.stop(2000)));
-    await this.#driver.stop();
-    await this.#transition;
-    await this.#options.raftLog[Symbol.asyncDispose]();
   }
 
   async #listen(): Promise<void> {

@@ -165,10 +165,15 @@ export class Node {
     return this.#found(directory);
   }
 
+  /**
+   * Founds a cluster. It exists once the log knows its member; whatever an earlier attempt has left
+   * was acknowledged to nobody, and an old certificate would not fit beside the new root.
+   */
   async #found(directory: string): Promise<{ readonly log: LmdbLog; readonly founded: Founded }> {
-    const { env, availability } = this.#options;
-    // Whatever stands there was never acknowledged to anybody: the log knows no member.
-    await rm(directory, { recursive: true, force: true });
+    const { env, availability, stateDir } = this.#options;
+    for (const leftover of [directory, join(stateDir, 'certificates')]) {
+      await rm(leftover, { recursive: true, force: true });
+    }
     await mkdir(directory, { recursive: true, mode: 0o700 });
     // The log's key comes with the identity: one without the other would be of no use.
     const headers = newDataKeyHeaders();
@@ -304,6 +309,7 @@ export class Node {
   /** Stops; tasks go on running where their runtime lets them. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    for (const stop of this.#stops.splice(0).toReversed()) await stop();
+    await using parts = new AsyncDisposableStack(); // the last first, and each whatever befalls others
+    for (const stop of this.#stops.splice(0)) parts.defer(stop);
   }
 }

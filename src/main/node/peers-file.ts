@@ -1,5 +1,5 @@
 /** The managers that a node knows, on its disk: `state.json` (behaviour rule 12.1). */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { Peer } from '../../shared/wire/gen/types.ts';
@@ -32,6 +32,12 @@ export async function writePeers(stateDir: string, peers: readonly Peer[]): Prom
   const rows = peers
     .map((peer) => ({ node_id: peer.nodeId, addr: peer.addr }))
     .toSorted((a, b) => (a.node_id < b.node_id ? -1 : Number(a.node_id > b.node_id)));
-  await writeFile(`${path}.new`, JSON.stringify(rows), { mode: 0o600 });
+  const file = await open(`${path}.new`, 'w', 0o600);
+  try {
+    await file.writeFile(JSON.stringify(rows));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
   await rename(`${path}.new`, path);
 }
