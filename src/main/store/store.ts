@@ -18,7 +18,7 @@ import { TaskRows } from './rows/task-rows.ts';
 import { Session } from './session.ts';
 import { noteSnapshot } from './snapshot.ts';
 import { committedView, headView, makeCores, transactionOn, type Cores } from './tables.ts';
-import type { TaskEngine } from './task-engine.ts';
+import type { TaskEngine, TaskUsage } from './task-engine.ts';
 import type { Change, Commit, Store, Transaction } from './transaction.ts';
 import type { Kind, ObjectKind, View } from './view.ts';
 import type { Action } from './writes.ts';
@@ -62,6 +62,11 @@ export class ReplicatedStore implements Store, LogFollower {
 
   get appliedIndex(): number {
     return this.#appliedIndex;
+  }
+
+  /** What the tasks take: for metrics, and to find leaks. */
+  get taskUsage(): TaskUsage {
+    return this.#tasks.usage();
   }
 
   view<T>(fn: (view: View) => T): T {

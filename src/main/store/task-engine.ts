@@ -21,7 +21,21 @@ export type TaskRestore = {
   readonly end: () => readonly TaskChange[];
 };
 
+/** How much is held. All but the last are 0 when there is no task. */
+export type TaskUsage = {
+  readonly rows: number;
+  /** Encoded parts. */
+  readonly values: number;
+  readonly services: number;
+  readonly nodes: number;
+  readonly texts: number;
+  readonly sharedParts: number;
+  /** Memory of rows and encoded parts, with what is kept for the next. */
+  readonly allocatedBytes: number;
+};
+
 export interface TaskEngine {
+  usage(): TaskUsage;
   readonly committed: TaskTable;
   readonly head: TaskTable;
   create(task: Task, context: WriteContext): void;

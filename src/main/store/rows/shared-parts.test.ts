@@ -26,9 +26,9 @@ test('what differs in any of its fields is another part, though the spec is one 
   const parts = newParts();
   const tasks = [
     taskOf({}),
-    taskOf({ serviceAnnotations: { name: 'a' } }),
     taskOf({ logDriver: { name: 'local' } }),
     taskOf({ specVersion: { index: 0 } }),
+    taskOf({ serviceAnnotations: { name: 'a' } }),
     taskOf({ specVersion: { index: 3 } }),
   ];
   const numbers = tasks.map((task) => parts.addShared(task));

@@ -11,7 +11,7 @@ import type { Init, Writer } from '../../../shared/wire/runtime.ts';
 import { peekId } from '../entry-codec.ts';
 import { PrefixMap } from '../prefix-map.ts';
 import { refusal } from '../refusals.ts';
-import type { TaskEngine, TaskRestore, TaskSnapshot } from '../task-engine.ts';
+import type { TaskEngine, TaskRestore, TaskSnapshot, TaskUsage } from '../task-engine.ts';
 import type { NewTask, TaskChange, TaskPatch } from '../transaction.ts';
 import type { TaskShared, TaskTable } from '../view.ts';
 import type { Action, PendingWrite, WriteContext } from '../writes.ts';
@@ -67,8 +67,7 @@ export class TaskRows implements TaskEngine {
     };
   }
 
-  /** What the tasks take, for metrics and to find leaks. */
-  usage() {
+  usage(): TaskUsage {
     const { rows, slab, services, nodes, texts, parts } = this.#contents;
     return {
       rows: rows.live,
