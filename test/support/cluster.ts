@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { Channel, type ServiceClient } from '../../src/main/rpc/client.ts';
 import { durationOf } from '../../src/shared/model/time.ts';
 import type { Cluster as ClusterObject, Node, Task } from '../../src/shared/wire/gen/objects.ts';
-import type { ServiceSpec } from '../../src/shared/wire/gen/specs.ts';
+import type { ServiceSpec, TaskSpec } from '../../src/shared/wire/gen/specs.ts';
 import { NodeStatusState, TaskState } from '../../src/shared/wire/gen/types.ts';
 import type { Init } from '../../src/shared/wire/runtime.ts';
 import { Daemon } from './daemon.ts';
@@ -22,6 +22,8 @@ export const PATIENCE_MS = 30_000;
 
 /** Set in every process of a cluster, and inherited by its tasks: so they are found at the end. */
 const MARK = 'SKEIN_TEST_CLUSTER';
+/** What the process executor puts into the environment of a task. */
+const TASK_ID = 'SKEIN_TASK_ID=';
 
 export type ClusterOptions = {
   readonly undo: Undo;
@@ -142,17 +144,35 @@ export class Cluster {
     return service.id;
   }
 
+  /** The allocator and the orchestrator write services too: who comes too late asks again. */
   async scale(serviceId: string, replicas: number): Promise<void> {
-    const { service } = await this.control.GetService({ serviceId });
-    if (service === undefined) throw new Error(`no service ${serviceId}`);
-    await this.control.UpdateService({
-      serviceId,
-      serviceVersion: service.meta.version,
-      spec: {
-        ...service.spec,
-        mode: { case: 'replicated', value: { replicas: BigInt(replicas) } },
-      },
+    const mode = { case: 'replicated', value: { replicas: BigInt(replicas) } } as const;
+    await this.until(`${serviceId} is scaled to ${replicas}`, async () => {
+      const { service } = await this.control.GetService({ serviceId });
+      if (service === undefined) throw new Error(`no service ${serviceId}`);
+      const serviceVersion = service.meta.version;
+      const spec = { ...service.spec, mode };
+      return this.control.UpdateService({ serviceId, serviceVersion, spec });
     });
+  }
+
+  /** A task that runs a command as a process, and is found again by `programs`. */
+  program(...command: readonly string[]): Init<TaskSpec> {
+    const env = [`${MARK}=${this.directory}`];
+    return { runtime: { case: 'container', value: { image: 'none', command, env } } };
+  }
+
+  /** What really runs, whatever the manager thinks: the process of each task. @throws on two of one */
+  programs(): ReadonlyMap<string, number> {
+    const pids = new Map<string, number>();
+    for (const [pid, entries] of marked(this.directory)) {
+      const id = entries.find((entry) => entry.startsWith(TASK_ID))?.slice(TASK_ID.length);
+      if (id === undefined) continue;
+      const other = pids.get(id);
+      if (other !== undefined) throw new Error(`task ${id} runs twice: ${other} and ${pid}`);
+      pids.set(id, pid);
+    }
+    return pids;
   }
 
   async tasks(serviceId: string): Promise<readonly Task[]> {
@@ -197,21 +217,21 @@ const lineOf = ({ id, slot, nodeId, desiredState, status }: Task): string =>
 export const describeTasks = (tasks: readonly Task[]): string =>
   tasks.slice(0, 40).map(lineOf).join('\n');
 
-/** The processes that run with this cluster's mark. */
-function markedPids(directory: string): number[] {
-  return readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => pid > 0 && pid !== process.pid)
-    .filter((pid) => {
-      try {
-        const pairs = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-        return pairs.includes(`${MARK}=${directory}`);
-      } catch {
-        return false; // Gone meanwhile, or not ours to read.
-      }
-    });
+/** Environments of the processes that carry this cluster's mark, by process id. */
+function marked(directory: string): Map<number, readonly string[]> {
+  const found = new Map<number, readonly string[]>();
+  for (const pid of readdirSync('/proc').map(Number)) {
+    if (!(pid > 0) || pid === process.pid) continue;
+    try {
+      const entries = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      if (entries.includes(`${MARK}=${directory}`)) found.set(pid, entries);
+    } catch {
+      // Gone meanwhile, or not ours to read.
+    }
+  }
+  return found;
 }
 
 function killMarked(directory: string): void {
-  for (const pid of markedPids(directory)) process.kill(pid, 'SIGKILL');
+  for (const pid of marked(directory).keys()) process.kill(pid, 'SIGKILL');
 }
