@@ -1,6 +1,7 @@
 /** What `secret` and `config` commands share: their data comes from a file or from standard input. */
 import { readFile } from 'node:fs/promises';
 import { Args, Flags } from '@oclif/core';
+import { argument } from './arguments.ts';
 import { ClientCommand, listFlags } from './client-command.ts';
 import { CommandError } from './command-error.ts';
 import { type Control, withCluster } from './connection.ts';
@@ -14,8 +15,12 @@ import { millisOf } from '../../shared/model/time.ts';
 import { realEnv } from '../env.ts';
 
 export const payloadArguments = {
-  name: Args.string({ description: 'name', required: true }),
-  file: Args.string({ description: 'file; "-" or none for standard input', default: '-' }),
+  name: argument('name'),
+  file: Args.string({
+    description: 'file; "-" or none for standard input',
+    default: '-',
+    ignoreStdin: true,
+  }),
 };
 
 export const payloadFlags = {

@@ -12,7 +12,9 @@ export abstract class RemovalCommand extends ClientCommand {
   protected abstract remove(control: Control, reference: string, isForced: boolean): Promise<void>;
 
   async run(): Promise<void> {
-    const { argv, flags } = await this.parse(this.ctor);
+    // Named one by one: what a class inherits is no property of its own.
+    const { flags: own, baseFlags, args } = this.ctor;
+    const { argv, flags } = await this.parse({ flags: own, baseFlags, args, strict: false });
     if (argv.length === 0) throw new CommandError(`name at least one ${this.kind}`, ExitCode.USAGE);
     const failures: string[] = [];
     await withCluster(String(flags['socket']), async ({ control }) => {

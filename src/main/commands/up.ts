@@ -23,7 +23,11 @@ const SHORT_ID = 12;
 const WATCH_PERIOD_MS = 500;
 
 export const fileArgument = {
-  file: Args.string({ description: 'the cluster file', default: 'cluster.yaml' }),
+  file: Args.string({
+    description: 'the cluster file',
+    default: 'cluster.yaml',
+    ignoreStdin: true,
+  }),
 };
 
 export const stateDirFlag = Flags.string({

@@ -61,7 +61,9 @@ export class Application {
   }
 
   #owned<T extends { readonly spec: Spec }>(objects: readonly T[]): readonly T[] {
-    return objects.filter((object) => labelsOf(object)[CLUSTER_LABEL] === this.#wish.name);
+    return objects
+      .filter((object) => labelsOf(object)[CLUSTER_LABEL] === this.#wish.name)
+      .toSorted((a, b) => a.spec.annotations.name.localeCompare(b.spec.annotations.name));
   }
 
   /** @throws CommandError when somebody else's object has the name */

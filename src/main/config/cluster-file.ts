@@ -79,8 +79,8 @@ export function readClusterFile(text: string, path: string, around: Surroundings
   if (syntax.length > 0) throw new ConfigError(path, syntax);
   const shaped = shapeOf(jsOf(document, path));
   const reader = new Reader(path, around);
-  const wish = shaped.ok ? reader.wishOf(shaped.shape) : undefined;
-  const problems = shaped.ok ? reader.problems : shaped.problems;
+  const wish = shaped.shape === undefined ? undefined : reader.wishOf(shaped.shape);
+  const problems = [...shaped.problems, ...reader.problems];
   if (wish !== undefined && problems.length === 0) return wish;
   const placed = problems.map((problem) => ({
     ...placeOf(document, lines, problem.path),
@@ -126,8 +126,26 @@ export function clusterName(text: string, path: string): string {
 /** Networks that every engine has. */
 const PREDEFINED_NETWORKS = ['host', 'bridge', 'none', 'ingress'];
 
+/** Where a part of a spec stands in the file. */
+const KEYS: Readonly<Record<string | number, string>> = {
+  image: 'image',
+  env: 'environment',
+  hostname: 'hostname',
+  mounts: 'volumes',
+  healthcheck: 'healthcheck',
+  secrets: 'secrets',
+  configs: 'configs',
+  placement: 'constraints',
+  resources: 'resources',
+  restart: 'restart',
+  update: 'update',
+  ports: 'ports',
+  mode: 'mode',
+};
+
 class Reader {
   readonly problems: FileProblem[] = [];
+  readonly #said = new Set<string>();
   readonly #path: string;
   readonly #around: Surroundings;
 
@@ -157,6 +175,9 @@ class Reader {
   }
 
   #problem(path: FilePath, text: string): void {
+    const key = `${path.join('\n')}\n${text}`;
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
     this.problems.push({ path, text });
   }
 
@@ -292,8 +313,8 @@ class Reader {
     spec = this.#withOwnPaths(spec);
     this.#references(spec, cluster, above);
     for (const { path, text } of serviceProblems(withPlaceholders(spec))) {
-      const key = path.includes('image') ? ['image'] : [];
-      this.#problem([...above, ...key], text);
+      const key = path.map((part) => KEYS[part]).find((each) => each !== undefined);
+      this.#problem(key === undefined ? above : [...above, key], text);
     }
     return spec;
   }

@@ -12,9 +12,16 @@ const nothing = v.null();
 /** YAML has more than one way to read 0440 as a number. */
 const fileMode = v.string('write a file mode as a text, e.g. "0440"');
 
+export const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Names and values; a list is none. */
+const mapOf = <S extends v.GenericSchema>(value: S, message = 'expected NAME: VALUE') =>
+  v.pipe(v.custom<Record<string, unknown>>(isMap, message), v.record(v.string(), value));
+
 /** `{ A: 1 }` or `[A=1]`. */
 const pairs = v.union(
-  [v.record(v.string(), v.nullable(text)), texts],
+  [texts, mapOf(v.nullable(text))],
   'expected KEY: VALUE pairs or a list of KEY=VALUE',
 );
 
@@ -69,13 +76,12 @@ const mount = v.union(
 const attachments = v.union(
   [
     v.array(v.string()),
-    v.record(
-      v.string(),
+    mapOf(
       v.union([
         nothing,
         v.strictObject({
           aliases: v.optional(v.array(v.string())),
-          driver_opts: v.optional(v.record(v.string(), text)),
+          driver_opts: v.optional(mapOf(text)),
         }),
       ]),
     ),
@@ -120,7 +126,7 @@ export const SERVICE = v.strictObject({
     v.strictObject({
       limits: v.optional(v.strictObject({ ...amounts, pids: v.optional(text) })),
       reservations: v.optional(
-        v.strictObject({ ...amounts, generic: v.optional(v.record(v.string(), v.number())) }),
+        v.strictObject({ ...amounts, generic: v.optional(mapOf(v.number())) }),
       ),
     }),
   ),
@@ -154,7 +160,7 @@ export const SERVICE = v.strictObject({
   logging: v.optional(
     v.strictObject({
       driver: v.optional(v.string()),
-      options: v.optional(v.record(v.string(), text)),
+      options: v.optional(mapOf(text)),
     }),
   ),
   endpoint_mode: v.optional(v.string()),
@@ -172,10 +178,7 @@ export const SERVICE = v.strictObject({
   cap_add: v.optional(texts),
   cap_drop: v.optional(texts),
   ulimits: v.optional(
-    v.record(
-      v.string(),
-      v.union([v.number(), v.strictObject({ soft: v.number(), hard: v.number() })]),
-    ),
+    mapOf(v.union([v.number(), v.strictObject({ soft: v.number(), hard: v.number() })])),
   ),
   sysctls: v.optional(pairs),
   dns: v.optional(words),
@@ -206,7 +209,7 @@ const NETWORK = v.union([
   nothing,
   v.strictObject({
     driver: v.optional(v.string()),
-    driver_opts: v.optional(v.record(v.string(), text)),
+    driver_opts: v.optional(mapOf(text)),
     subnet: v.optional(v.string()),
     gateway: v.optional(v.string()),
     ip_range: v.optional(v.string()),
@@ -251,9 +254,9 @@ export const CLUSTER = v.strictObject({
       'expected count, executor, labels; or a list of workers; a number is from 0 to 200',
     ),
   ),
-  networks: v.optional(v.record(v.string(), NETWORK, 'expected NAME: { ... }')),
-  secrets: v.optional(v.record(v.string(), PAYLOAD, 'expected NAME: { file: ... }')),
-  configs: v.optional(v.record(v.string(), PAYLOAD, 'expected NAME: { file: ... }')),
-  services: v.optional(v.record(v.string(), SERVICE, 'expected NAME: { image: ... }')),
+  networks: v.optional(mapOf(NETWORK, 'expected NAME: { ... }')),
+  secrets: v.optional(mapOf(PAYLOAD, 'expected NAME: { file: ... }')),
+  configs: v.optional(mapOf(PAYLOAD, 'expected NAME: { file: ... }')),
+  services: v.optional(mapOf(SERVICE, 'expected NAME: { image: ... }')),
 });
 export type ClusterShape = v.InferOutput<typeof CLUSTER>;

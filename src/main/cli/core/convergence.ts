@@ -60,6 +60,9 @@ const shortName = (task: Task): string => taskName(task).replace(new RegExp(`\\.
 const hasFailed = ({ status: { state } }: Task): boolean =>
   state === TaskState.FAILED || state === TaskState.REJECTED;
 const isMeantToRun = ({ desiredState }: Task): boolean => desiredState <= TaskState.RUNNING;
+/** Runs, or will without anybody's doing. */
+const isLive = (task: Task): boolean =>
+  isMeantToRun(task) && task.status.state <= TaskState.RUNNING;
 
 export class Convergence {
   readonly #options: ConvergenceOptions;
@@ -105,7 +108,7 @@ export class Convergence {
       const { state, err } = task.status;
       const before = this.#states.get(task.id);
       this.#states.set(task.id, state);
-      const isOld = before === undefined && (isFirst ? state >= TaskState.COMPLETE : false);
+      const isOld = before === undefined && isFirst && state >= TaskState.RUNNING;
       if (before === state || isOld) continue;
       changed.push({ task: shortName(task), state, error: err });
     }
@@ -122,7 +125,7 @@ export class Convergence {
 
   /** A slot fails again and again, or nothing will start what has failed. */
   #isHopeless({ service }: Observation, current: readonly Task[]): boolean {
-    const live = new Set(current.filter(isMeantToRun).map(slotOf));
+    const live = new Set(current.filter(isLive).map(slotOf));
     const running = new Set(
       current.filter((t) => isMeantToRun(t) && t.status.state === TaskState.RUNNING).map(slotOf),
     );
@@ -154,7 +157,7 @@ function counted(seen: Observation, current: readonly Task[]): Count {
     const wanted = ready + seen.desiredTasks;
     return { ready, wanted, complete: seen.desiredTasks === 0, isFinal: ready > 0 };
   }
-  const live = current.filter(isMeantToRun);
+  const live = current.filter(isLive);
   const running = live.filter(({ status }) => status.state === TaskState.RUNNING).length;
   const done = completedSlots(seen.service, current, live).size;
   const wanted =

@@ -2,7 +2,7 @@
 import { millisOf } from '../../../shared/model/time.ts';
 import { taskName } from '../../../shared/model/names.ts';
 import type { Node, Task } from '../../../shared/wire/gen/objects.ts';
-import { PortConfig, TaskState } from '../../../shared/wire/gen/types.ts';
+import { PortConfig, PortConfigPublishMode, TaskState } from '../../../shared/wire/gen/types.ts';
 import { portText } from '../syntax/ports.ts';
 import { ageText } from './age.ts';
 import { type Json, messageJson, timeText, wordFor } from './message-json.ts';
@@ -20,15 +20,19 @@ export const stateWord = (state: TaskState): string => wordFor(TaskState, state)
 const imageOf = ({ spec }: Task): string =>
   spec.runtime?.case === 'container' ? spec.runtime.value.image : '';
 const portsOf = ({ status, endpoint }: Task): readonly PortConfig[] =>
-  status.portStatus?.ports ?? endpoint?.ports ?? [];
+  status.portStatus?.ports ??
+  (endpoint?.ports ?? []).filter(({ publishMode }) => publishMode === PortConfigPublishMode.HOST);
 
-/** Newest attempts first, slot by slot. */
+const isOver = ({ desiredState }: Task): boolean => desiredState > TaskState.RUNNING;
+
+/** Slot by slot: what is meant to run, then earlier attempts, the newest first. */
 export function inOrder(rows: readonly TaskRow[]): readonly TaskRow[] {
   return rows.toSorted(
     ({ task: a }, { task: b }) =>
       a.serviceAnnotations.name.localeCompare(b.serviceAnnotations.name) ||
       a.slot - b.slot ||
       a.nodeId.localeCompare(b.nodeId) ||
+      Number(isOver(a)) - Number(isOver(b)) ||
       millisOf(b.meta.createdAt) - millisOf(a.meta.createdAt) ||
       b.meta.version.index - a.meta.version.index,
   );

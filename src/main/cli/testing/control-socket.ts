@@ -14,7 +14,11 @@ import { type Handlers, implement } from '../../rpc/service.ts';
 import { openMemoryStore } from '../../store/testing/memory-log.ts';
 import type { Store } from '../../store/transaction.ts';
 import { Network, type Cluster, type Node } from '../../../shared/wire/gen/objects.ts';
-import { RaftMemberStatusReachability } from '../../../shared/wire/gen/types.ts';
+import {
+  ManagerStatus,
+  NodeRole,
+  RaftMemberStatusReachability,
+} from '../../../shared/wire/gen/types.ts';
 
 export type ControlSocket = AsyncDisposable & {
   readonly path: string;
@@ -25,6 +29,13 @@ export type ControlSocket = AsyncDisposable & {
 const INGRESS = Network.create({
   id: 'ingress0000000000000000000',
   spec: { annotations: { name: 'ingress' }, ingress: true },
+});
+
+const MANAGER_STATUS = ManagerStatus.create({
+  raftId: 1n,
+  addr: '10.0.0.1:2377',
+  leader: true,
+  reachability: RaftMemberStatusReachability.REACHABLE,
 });
 
 export type ControlSocketOptions = {
@@ -44,17 +55,15 @@ export async function openControlSocket(
     tx.networks.create(INGRESS);
     for (const node of options.nodes ?? []) tx.nodes.create(node);
   });
+  const managers = new Set(
+    (options.nodes ?? []).filter(({ role }) => role === NodeRole.MANAGER).map(({ id }) => id),
+  );
   const identities = await testCluster();
   const handlers = controlHandlers({
     store,
     env: realEnv,
     members: {
-      byNode: () => ({
-        raftId: 1n,
-        addr: '10.0.0.1:2377',
-        leader: true,
-        reachability: RaftMemberStatusReachability.REACHABLE,
-      }),
+      byNode: (nodeId) => (managers.has(nodeId) ? MANAGER_STATUS : undefined),
       canRemove: () => true,
     },
     keys: { newJoinToken, newUnlockKey: () => new Uint8Array(32) },

@@ -19,7 +19,12 @@ export class ClusterTokenCommand extends ClientCommand {
 
   static override examples = ['<%= config.bin %> <%= command.id %> worker'];
   static override args = {
-    role: Args.string({ description: 'role', required: true, options: ['worker', 'manager'] }),
+    role: Args.string({
+      description: 'role',
+      required: true,
+      ignoreStdin: true,
+      options: ['worker', 'manager'],
+    }),
   };
   static override flags = {
     rotate: Flags.boolean({ description: 'make a new token first' }),

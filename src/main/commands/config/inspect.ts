@@ -1,5 +1,5 @@
 /** `skein config inspect`. */
-import { Args } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { Config } from '../../../shared/wire/gen/objects.ts';
 import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
 import { withCluster } from '../../cli/connection.ts';
@@ -7,7 +7,7 @@ import { findConfig } from '../../cli/lookup.ts';
 
 export class ConfigInspectCommand extends ClientCommand {
   static override summary = 'Show a config';
-  static override args = { config: Args.string({ description: 'name or id', required: true }) };
+  static override args = { config: argument('name or id') };
   static override flags = inspectFlags;
 
   async run(): Promise<void> {

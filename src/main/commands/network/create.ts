@@ -1,5 +1,6 @@
 /** `skein network create`. */
-import { Args, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { NetworkSpec } from '../../../shared/wire/gen/specs.ts';
 import { ClientCommand } from '../../cli/client-command.ts';
 import { CommandError, ExitCode } from '../../cli/command-error.ts';
@@ -18,7 +19,7 @@ const many = (description: string, char?: 'o' | 'l') =>
 export class NetworkCreateCommand extends ClientCommand {
   static override summary = 'Create a network';
   static override examples = ['<%= config.bin %> <%= command.id %> --subnet 10.9.0.0/24 front'];
-  static override args = { name: Args.string({ description: 'name', required: true }) };
+  static override args = { name: argument('name') };
   static override flags = {
     driver: Flags.string({ char: 'd', description: 'network driver', default: 'overlay' }),
     opt: many('option of the driver', 'o'),

@@ -1,5 +1,5 @@
 /** `skein network inspect`. */
-import { Args } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { Network } from '../../../shared/wire/gen/objects.ts';
 import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
 import { withCluster } from '../../cli/connection.ts';
@@ -7,7 +7,7 @@ import { findNetwork } from '../../cli/lookup.ts';
 
 export class NetworkInspectCommand extends ClientCommand {
   static override summary = 'Show all there is to know about a network';
-  static override args = { network: Args.string({ description: 'name or id', required: true }) };
+  static override args = { network: argument('name or id') };
   static override flags = inspectFlags;
 
   async run(): Promise<void> {

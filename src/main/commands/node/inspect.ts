@@ -1,5 +1,5 @@
 /** `skein node inspect`. */
-import { Args } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { Node } from '../../../shared/wire/gen/objects.ts';
 import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
 import { withCluster } from '../../cli/connection.ts';
@@ -7,7 +7,7 @@ import { findNode } from '../../cli/lookup.ts';
 
 export class NodeInspectCommand extends ClientCommand {
   static override summary = 'Show all there is to know about a node';
-  static override args = { node: Args.string({ description: 'host name or id', required: true }) };
+  static override args = { node: argument('host name or id') };
   static override flags = inspectFlags;
 
   async run(): Promise<void> {

@@ -1,5 +1,6 @@
 /** `skein node update`: what a node may be asked to do, and its labels. */
-import { Args, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { deepEqual } from '../../../shared/kit/deep-equal.ts';
 import { NodeRole } from '../../../shared/wire/gen/types.ts';
 import { ClientCommand } from '../../cli/client-command.ts';
@@ -20,7 +21,7 @@ export class NodeUpdateCommand extends ClientCommand {
     '<%= config.bin %> <%= command.id %> --label-add zone=north worker-1',
   ];
 
-  static override args = { node: Args.string({ description: 'host name or id', required: true }) };
+  static override args = { node: argument('host name or id') };
   static override flags = {
     availability: Flags.string({
       description: 'active takes tasks, pause takes no new ones, drain gives its own away',

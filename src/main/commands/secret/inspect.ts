@@ -1,5 +1,5 @@
 /** `skein secret inspect`. */
-import { Args } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { Secret } from '../../../shared/wire/gen/objects.ts';
 import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
 import { withCluster } from '../../cli/connection.ts';
@@ -7,7 +7,7 @@ import { findSecret } from '../../cli/lookup.ts';
 
 export class SecretInspectCommand extends ClientCommand {
   static override summary = 'Show a secret; its data is never shown';
-  static override args = { secret: Args.string({ description: 'name or id', required: true }) };
+  static override args = { secret: argument('name or id') };
   static override flags = inspectFlags;
 
   async run(): Promise<void> {

@@ -1,9 +1,8 @@
 /** `skein service create`: describes a service, and waits until it runs. */
 import { readFile } from 'node:fs/promises';
-import { Args } from '@oclif/core';
-import { endFlagsAtArgument } from '../../cli/arguments.ts';
+import { splitAtArgument } from '../../cli/arguments.ts';
 import { ClientCommand } from '../../cli/client-command.ts';
-import { CommandError } from '../../cli/command-error.ts';
+import { CommandError, ExitCode } from '../../cli/command-error.ts';
 import { withCluster } from '../../cli/connection.ts';
 import { progressOn } from '../../cli/progress.ts';
 import { createFlags, waitFlags } from '../../cli/service/flags.ts';
@@ -33,17 +32,18 @@ export class ServiceCreateCommand extends ClientCommand {
   ];
 
   static override strict = false;
-  static override args = { image: Args.string({ description: 'image', required: true }) };
   static override flags = { ...createFlags, ...waitFlags };
 
   async run(): Promise<void> {
     const { baseFlags, flags: own } = ServiceCreateCommand;
-    this.argv = endFlagsAtArgument(this.argv, { ...baseFlags, ...own });
-    const { argv, args, flags } = await this.parse(ServiceCreateCommand);
+    const { own: flagWords, words } = splitAtArgument(this.argv, { ...baseFlags, ...own });
+    const { flags } = await this.parse(ServiceCreateCommand, flagWords);
+    const [image, ...args] = words;
+    if (image === undefined) throw new CommandError('name the image', ExitCode.USAGE);
     const spec = createdSpec(flags, {
-      name: flags.name ?? nameFor(args.image),
-      image: args.image,
-      args: argv.slice(1).map(String),
+      name: flags.name ?? nameFor(image),
+      image,
+      args,
       environmentFiles: await Promise.all((flags['env-file'] ?? []).map(readEnvironment)),
     });
     const timeoutMs = timeoutMsOf(flags.timeout);

@@ -1,5 +1,6 @@
 /** `skein service inspect`. */
-import { Args, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { Service } from '../../../shared/wire/gen/objects.ts';
 import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
 import { withCluster } from '../../cli/connection.ts';
@@ -7,7 +8,7 @@ import { findService } from '../../cli/lookup.ts';
 
 export class ServiceInspectCommand extends ClientCommand {
   static override summary = 'Show all there is to know about a service';
-  static override args = { service: Args.string({ description: 'name or id', required: true }) };
+  static override args = { service: argument('name or id') };
   static override flags = {
     ...inspectFlags,
     defaults: Flags.boolean({ description: 'with every default written out' }),

@@ -1,5 +1,6 @@
 /** `skein service logs`: what tasks write, stdout and stderr kept apart. */
-import { Args, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { millisOf, timestampOf } from '../../../shared/model/time.ts';
 import type { Node, Task } from '../../../shared/wire/gen/objects.ts';
 import type { LogMessage } from '../../../shared/wire/gen/logbroker.ts';
@@ -48,7 +49,7 @@ export class ServiceLogsCommand extends ClientCommand {
 
   static override examples = ['<%= config.bin %> <%= command.id %> --follow --tail 10 web'];
   static override args = {
-    service: Args.string({ description: 'service, or task, by name or id', required: true }),
+    service: argument('service, or task, by name or id'),
   };
   static override flags = {
     follow: Flags.boolean({ char: 'f', description: 'go on with what is written from now on' }),

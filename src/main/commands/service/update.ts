@@ -1,5 +1,5 @@
 /** `skein service update`: changes a service, and waits until it runs as it then is. */
-import { Args } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { deepEqual } from '../../../shared/kit/deep-equal.ts';
 import type { ServiceSpec } from '../../../shared/wire/gen/specs.ts';
 import { UpdateServiceRequestRollback } from '../../../shared/wire/gen/control.ts';
@@ -27,7 +27,7 @@ export class ServiceUpdateCommand extends ClientCommand {
   ];
 
   static override args = {
-    service: Args.string({ description: 'name or id', required: true }),
+    service: argument('name or id'),
   };
   static override flags = { ...updateFlags, ...waitFlags };
 

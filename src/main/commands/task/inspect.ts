@@ -1,5 +1,5 @@
 /** `skein task inspect`. */
-import { Args } from '@oclif/core';
+import { argument } from '../../cli/arguments.ts';
 import { Task } from '../../../shared/wire/gen/objects.ts';
 import { ClientCommand, inspectFlags } from '../../cli/client-command.ts';
 import { withCluster } from '../../cli/connection.ts';
@@ -7,7 +7,7 @@ import { findTask } from '../../cli/lookup.ts';
 
 export class TaskInspectCommand extends ClientCommand {
   static override summary = 'Show all there is to know about a task';
-  static override args = { task: Args.string({ description: 'id or name', required: true }) };
+  static override args = { task: argument('id or name') };
   static override flags = inspectFlags;
 
   async run(): Promise<void> {
