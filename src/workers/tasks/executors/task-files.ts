@@ -10,6 +10,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  rmdirSync,
   rmSync,
   statfsSync,
   writeFileSync,
@@ -78,15 +79,9 @@ export class TaskFiles {
   readonly inMemory: boolean;
 
   /** @param base where to keep it; undefined for the first memory file system that can be written */
-  constructor(nodeId: string, base: string | undefined = firstInMemory()) {
-    this.directory = join(base ?? tmpdir(), `skein-${nodeId}`);
-    this.#makeDirectory();
-    this.inMemory = isInMemory(this.directory);
-  }
-
-  #makeDirectory(): void {
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-    chmodSync(this.directory, 0o700);
+  constructor(nodeId: string, base: string = firstInMemory() ?? tmpdir()) {
+    this.directory = join(base, `skein-${nodeId}`);
+    this.inMemory = isInMemory(base);
   }
 
   directoryOf(taskId: string): string {
@@ -103,7 +98,8 @@ export class TaskFiles {
     files: readonly TaskFile[],
     pathOf: (file: TaskFile, index: number) => string,
   ): string[] {
-    if (files.length > 0) this.#makeDirectory();
+    // Each level that has to be made is closed to others.
+    if (files.length > 0) mkdirSync(this.directoryOf(taskId), { recursive: true, mode: 0o700 });
     return files.map((file, index) => {
       const path = join(this.directoryOf(taskId), pathOf(file, index));
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -125,13 +121,14 @@ export class TaskFiles {
     chownSync(directory, user.uid, user.gid);
   }
 
+  /** Takes a task's files away, and with the last ones the node's directory. */
   wipe(taskId: string): void {
     rmSync(this.directoryOf(taskId), { recursive: true, force: true });
-  }
-
-  /** Takes the node's directory away if no task has files there. */
-  close(): void {
-    if (this.taskIds().length === 0) rmSync(this.directory, { recursive: true, force: true });
+    try {
+      if (existsSync(this.directory)) rmdirSync(this.directory);
+    } catch {
+      // Other tasks have files there.
+    }
   }
 
   /** Tasks that have files here. */

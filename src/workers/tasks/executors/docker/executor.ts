@@ -113,7 +113,6 @@ class DockerExecutor implements Executor {
 
   close(): Promise<void> {
     this.#parts.events.close();
-    this.#parts.files.close();
     return Promise.resolve();
   }
 

@@ -31,7 +31,11 @@ type Layout = { readonly version: 1 | 2; readonly roots: ReadonlyMap<Controller,
 export class ControlGroups {
   readonly #layout: Layout | undefined;
 
-  /** @param mounts the text of `/proc/self/mounts` */
+  /**
+   * Finds out where groups can be made, and makes none yet.
+   *
+   * @param mounts the text of `/proc/self/mounts`
+   */
   constructor(nodeId: string, mounts: string = readFileSync('/proc/self/mounts', 'utf8')) {
     this.#layout = layoutOf(mounts, `skein-${nodeId}`);
   }
@@ -55,7 +59,11 @@ export class ControlGroups {
 
   /** Makes the task's group, with its limits. */
   create(taskId: string, limits: Limits): void {
-    for (const path of this.#paths(taskId)) mkdirSync(path, { recursive: true });
+    for (const root of this.#roots()) {
+      mkdirSync(root, { recursive: true });
+      if (this.#layout?.version === 2) handDown(root, [...this.#layout.roots.keys()]);
+      mkdirSync(join(root, taskId), { recursive: true });
+    }
     for (const [controller, root] of this.#layout?.roots ?? []) {
       for (const [name, value] of settings(this.#layout?.version ?? 1, controller, limits)) {
         writeFileSync(join(root, taskId, name), value);
@@ -88,25 +96,26 @@ export class ControlGroups {
 
   /** Takes the task's group away; returns false while processes are in it. */
   remove(taskId: string): boolean {
-    return this.#paths(taskId).map(removeDirectory).every(Boolean);
+    const gone = this.#paths(taskId).map(removeDirectory).every(Boolean);
+    // With the last task's group the node's goes.
+    for (const root of this.#roots()) removeDirectory(root);
+    return gone;
   }
 
   /** Tasks that have a group. */
   taskIds(): string[] {
-    const roots = new Set(this.#layout?.roots.values());
-    const entries = [...roots].flatMap((root) =>
+    const entries = [...this.#roots()].flatMap((root) =>
       existsSync(root) ? readdirSync(root, { withFileTypes: true }) : [],
     );
     return [...new Set(entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name))];
   }
 
-  /** Takes the node's own groups away when they are empty. */
-  close(): void {
-    for (const root of new Set(this.#layout?.roots.values())) removeDirectory(root);
+  #roots(): Set<string> {
+    return new Set(this.#layout?.roots.values());
   }
 
   #paths(taskId: string): string[] {
-    return [...new Set(this.#layout?.roots.values())].map((root) => join(root, taskId));
+    return [...this.#roots()].map((root) => join(root, taskId));
   }
 }
 
@@ -139,6 +148,7 @@ function layoutOf(mounts: string, name: string): Layout | undefined {
     const controllers = CONTROLLERS.filter((controller) => options.split(',').includes(controller));
     const root = join(path, name);
     if (controllers.length === 0 || !makeRoot(root)) continue;
+    removeDirectory(root);
     for (const controller of controllers) roots.set(controller, root);
   }
   if (roots.size > 0) return { version: 1, roots };
@@ -146,10 +156,8 @@ function layoutOf(mounts: string, name: string): Layout | undefined {
   if (unified === undefined) return undefined;
   const root = join(unified, name);
   const usable = makeRoot(root) ? delegated(unified, root) : [];
-  if (usable.length === 0) {
-    removeDirectory(root);
-    return undefined;
-  }
+  removeDirectory(root);
+  if (usable.length === 0) return undefined;
   return { version: 2, roots: new Map(usable.map((controller) => [controller, root])) };
 }
 
@@ -157,9 +165,7 @@ function layoutOf(mounts: string, name: string): Layout | undefined {
 function delegated(unified: string, root: string): Controller[] {
   return CONTROLLERS.filter((controller) => {
     try {
-      for (const path of [unified, root]) {
-        writeFileSync(join(path, 'cgroup.subtree_control'), `+${controller}`);
-      }
+      for (const path of [unified, root]) handDown(path, [controller]);
       return true;
     } catch {
       // Not ours to hand down, or this level has processes of its own.
@@ -168,6 +174,13 @@ function delegated(unified: string, root: string): Controller[] {
   });
 }
 
+function handDown(path: string, controllers: readonly Controller[]): void {
+  for (const controller of controllers) {
+    writeFileSync(join(path, 'cgroup.subtree_control'), `+${controller}`);
+  }
+}
+
+/** Whether groups can be made there. */
 function makeRoot(path: string): boolean {
   if (existsSync(path)) return true;
   try {

@@ -93,10 +93,7 @@ class ProcessExecutor implements Executor {
   }
 
   close(): Promise<void> {
-    const { watcher, files, groups } = this.#parts;
-    watcher.close();
-    files.close();
-    groups.close();
+    this.#parts.watcher.close();
     return Promise.resolve();
   }
 }
