@@ -20,8 +20,6 @@ import { until } from './until.ts';
 
 const SKEIN = fileURLToPath(new URL('../../bin/skein.ts', import.meta.url));
 const PORT = 2377;
-/** Raft ticks fast, so that a restarted manager leads soon. */
-const TICK_MS = 50;
 
 export class Lab implements Disposable {
   readonly #undo = new Undo();
@@ -46,7 +44,6 @@ export class Lab implements Disposable {
       `--listen-control-api=${this.#controlSocket}`,
       '--executor=none',
       '--availability=drain',
-      `--raft-tick=${TICK_MS}`,
     ]);
   }
 
@@ -104,7 +101,7 @@ export class Lab implements Disposable {
         listen: { host: this.network.address, port: PORT },
         advertise: { host: this.network.address, port: PORT },
         controlSocket: this.#controlSocket,
-        tickMs: TICK_MS,
+        tickMs: 1000,
       },
       env: realEnv,
       log: silentLog,
