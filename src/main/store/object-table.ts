@@ -11,7 +11,7 @@ import { Entry, IndexedSet } from './indexed-set.ts';
 import { refusal } from './refusals.ts';
 import type { Stored, TableSchema } from './schema.ts';
 import type { Change } from './transaction.ts';
-import type { Action, PendingWrite, WriteContext } from './writes.ts';
+import { nextVersion, type Action, type PendingWrite, type WriteContext } from './writes.ts';
 
 /** What the latest pending write of an id leaves on the head: an entry, or nothing after a removal. */
 type Pending<T extends Stored> = { readonly entry: Entry<T> | undefined };
@@ -72,7 +72,8 @@ export class ObjectCore<T extends Stored> {
     if (stored === undefined) throw refusal('NOT_EXIST');
     const { version, createdAt } = stored.object.meta;
     if (object.meta.version.index !== version.index) throw refusal('OUT_OF_SEQUENCE');
-    const meta = { version: { index: context.version }, createdAt, updatedAt: context.now };
+    const index = nextVersion(context, version.index);
+    const meta = { version: { index }, createdAt, updatedAt: context.now };
     context.add(this.#write('update', this.#entry({ ...object, meta })));
   }
 

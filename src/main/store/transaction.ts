@@ -107,7 +107,7 @@ export type Change = ObjectChange | TaskChange;
 
 /** Every change of one log entry, in order. */
 export type Commit = {
-  /** Log index of the entry; objects written by it carry a version below it. */
+  /** Log index of the entry. */
   readonly index: number;
   readonly changes: readonly Change[];
 };

@@ -31,11 +31,19 @@ export interface PendingWrite {
 
 /** What the writes of one transaction share. */
 export interface WriteContext {
-  /** `meta.version.index` of what is written. */
+  /** Least `meta.version.index` of what is written; see `nextVersion`. */
   readonly version: number;
   readonly now: Timestamp;
   /** Takes a write that was made on the head. */
   add(write: PendingWrite): void;
+}
+
+/**
+ * The version of an object that had version `stored`. It grows even when the log has not, as within one
+ * turn: no two contents share a version, so that whoever read one cannot overwrite the other.
+ */
+export function nextVersion(context: WriteContext, stored: number): number {
+  return Math.max(context.version, stored + 1);
 }
 
 /** The wall clock as protobuf has it. */

@@ -14,7 +14,7 @@ import { refusal } from '../refusals.ts';
 import type { TaskEngine, TaskRestore, TaskSnapshot, TaskUsage } from '../task-engine.ts';
 import type { NewTask, TaskChange, TaskPatch } from '../transaction.ts';
 import type { TaskShared, TaskTable } from '../view.ts';
-import type { Action, PendingWrite, WriteContext } from '../writes.ts';
+import { nextVersion, type Action, type PendingWrite, type WriteContext } from '../writes.ts';
 import { bodyTemplate } from './own-parts.ts';
 import { RowContents } from './row-contents.ts';
 import { FLOAT, PLACE, WORD } from './row-pages.ts';
@@ -216,7 +216,11 @@ export class TaskRows implements TaskEngine {
     { action, before, base }: { action: Action; before: PendingRow | undefined; base: number },
     context: WriteContext,
   ): void {
-    this.#contents.setVersion(row, context.version, context.now);
+    const version =
+      action === 'create'
+        ? context.version
+        : nextVersion(context, this.#contents.rows.getFloat(row, FLOAT.version));
+    this.#contents.setVersion(row, version, context.now);
     const pending = { row, base };
     this.#setPending(this.#contents.rows.id(row), pending, before);
     context.add(new RowWrite(this.#commits, { action, row, pending, before }));

@@ -55,7 +55,8 @@ export class SlowStore {
     }
     const now = timestampOf(nowMs);
     const createdAt = stored === undefined ? now : stored.meta.createdAt;
-    const meta = { version: { index: version }, createdAt, updatedAt: now };
+    const index = Math.max(version, stored === undefined ? 0 : stored.meta.version.index + 1);
+    const meta = { version: { index }, createdAt, updatedAt: now };
     return { kind, action, object: { ...object, meta } };
   }
 
