@@ -1,10 +1,11 @@
 /** The agent over mutual TLS against managers that do what the test says. */
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { before, describe, mock, test } from 'node:test';
 import { AssignmentsMessageType } from '../../shared/wire/gen/dispatcher.ts';
 import { TaskState, TaskStatus } from '../../shared/wire/gen/types.ts';
 import { testCluster, type TestCluster } from '../ca/testing/identities.ts';
 import { Code, RpcError } from '../rpc/errors.ts';
+import { SESSION } from './session.ts';
 import { NodeBench } from './testing/node-bench.ts';
 import { logLine } from './testing/fake-controllers.ts';
 import { ScriptedManager } from './testing/scripted-manager.ts';
@@ -122,6 +123,43 @@ describe('an agent', () => {
     await session.over;
     const { request } = await manager.sessions.next();
     assert.deepEqual([request.sessionId, request.description?.hostname], ['session1', 'renamed']);
+  });
+
+  test('[AGT10] looks at its description every twenty seconds', async () => {
+    mock.timers.enable({ apis: ['setInterval'] });
+    try {
+      const { stack, manager, node } = await start();
+      await using _ = stack;
+      const session = await manager.accept();
+      await manager.assignments.next();
+      node.controllers.description = { hostname: 'renamed' };
+      mock.timers.tick(19_999);
+      await manager.listeners.next();
+      assert.equal(manager.sessions.size, 0);
+      mock.timers.tick(1);
+      await session.over;
+      assert.equal((await manager.sessions.next()).request.description?.hostname, 'renamed');
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  test('gives a manager five seconds to answer', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    try {
+      const { stack, manager } = await start();
+      await using _ = stack;
+      const session = await manager.sessions.next();
+      mock.timers.tick(SESSION.initiationMs - 1);
+      let over = false;
+      void session.over.then(() => (over = true));
+      await new Promise<void>((resolve) => void setImmediate(resolve));
+      assert.equal(over, false);
+      mock.timers.tick(1);
+      await session.over;
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   test('[AGT1] waits longer after each failure, until it has registered', async () => {
