@@ -8,7 +8,7 @@ import { ConfigError } from '../config/problems.ts';
 import { CommandError, ExitCode } from '../cli/command-error.ts';
 import { type Control, withCluster } from '../cli/connection.ts';
 import { nodeFlags } from '../cli/node-flags.ts';
-import { nodeColumns } from '../cli/present/nodes.ts';
+import { nodeColumns, nodesInOrder } from '../cli/present/nodes.ts';
 import { serviceColumns } from '../cli/present/services.ts';
 import { tableOf } from '../cli/present/table.ts';
 import { type Progress, progressOn } from '../cli/progress.ts';
@@ -158,7 +158,7 @@ export class UpCommand extends Command {
       status: statuses.find(({ serviceId }) => serviceId === service.id),
     }));
     const { columns } = this.terminal;
-    return `\n${tableOf(nodes, nodeColumns(short), columns)}\n${tableOf(rows, serviceColumns(short), columns)}`;
+    return `\n${tableOf(nodesInOrder(nodes), nodeColumns(short), columns)}\n${tableOf(rows, serviceColumns(short), columns)}`;
   }
 
   #nextSteps(cluster: LocalCluster, file: string, stays: boolean): string {

@@ -13,6 +13,13 @@ export const statusWord = ({ status }: Node): string => wordFor(NodeStatusState,
 export const availabilityWord = ({ spec }: Node): string =>
   wordFor(NodeSpecAvailability, spec.availability);
 
+/** By host name. */
+export function nodesInOrder(nodes: readonly Node[]): readonly Node[] {
+  return nodes.toSorted((a, b) =>
+    (a.description?.hostname ?? '').localeCompare(b.description?.hostname ?? ''),
+  );
+}
+
 function managerWord({ managerStatus, role }: Node): string {
   if (managerStatus === undefined) return role === NodeRole.MANAGER ? 'unknown' : '';
   if (managerStatus.leader) return 'leader';

@@ -4,7 +4,7 @@ import { NodeSpecMembership } from '../../../shared/wire/gen/specs.ts';
 import { ClientCommand, listFlags } from '../../cli/client-command.ts';
 import { withCluster } from '../../cli/connection.ts';
 import { enumFilter, filtersOf, labelFilter, nameFilters } from '../../cli/filters.ts';
-import { nodeColumns, nodeJson } from '../../cli/present/nodes.ts';
+import { nodeColumns, nodeJson, nodesInOrder } from '../../cli/present/nodes.ts';
 
 const ROLES = { worker: NodeRole.WORKER, manager: NodeRole.MANAGER } as const;
 const MEMBERSHIPS = {
@@ -30,9 +30,7 @@ export class NodeLsCommand extends ClientCommand {
     };
     await withCluster(flags.socket, async ({ control }) => {
       const { nodes } = await control.ListNodes({ filters });
-      const rows = nodes.toSorted((a, b) =>
-        (a.description?.hostname ?? '').localeCompare(b.description?.hostname ?? ''),
-      );
+      const rows = nodesInOrder(nodes);
       this.list(flags, { rows, id: (node) => node.id, columns: nodeColumns, json: nodeJson });
     });
   }
