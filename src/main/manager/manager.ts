@@ -97,7 +97,7 @@ export class Manager {
       snapshotEvery: () => this.#snapshotEvery(),
       send: () => undefined,
       onLeadership: (leads) => this.#onLeadership(leads),
-      onFatal: options.onFatal,
+      onFatal: (error) => this.#onFatal(error),
     });
     this.store = new ReplicatedStore({ env, log: this.#driver });
     const { nodeId, organization } = security.identity;
@@ -137,12 +137,14 @@ export class Manager {
     return this.#pools;
   }
 
-  /** Listens, takes part in raft, and resolves when this manager leads for the first time. */
+  /**
+   * Listens, takes part in raft, and resolves when this manager leads for the first time. Rejects with
+   * what `onFatal` hears if it never will.
+   */
   async start(): Promise<void> {
     await this.#listen();
-    await this.#driver.start();
-    this.#health.set('Raft', true);
-    await this.#firstLead.promise;
+    const started = this.#driver.start().then(() => this.#health.set('Raft', true));
+    await Promise.all([started, this.#firstLead.promise]);
     this.#health.set('ControlAPI', true);
   }
 
@@ -251,7 +253,13 @@ export class Manager {
   #onLeadership(leads: boolean): void {
     this.#transition = this.#transition
       .then(() => (leads ? this.#lead() : this.#unlead()))
-      .catch(this.#options.onFatal);
+      .catch((error: unknown) => this.#onFatal(error));
+  }
+
+  /** Whoever waits for the first lead waits no more. */
+  #onFatal(error: unknown): void {
+    this.#firstLead.reject(error);
+    this.#options.onFatal(error);
   }
 
   async #lead(): Promise<void> {
