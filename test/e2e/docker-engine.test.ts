@@ -87,6 +87,7 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
   let engineNode: Node;
   let workerNode: Node;
   let workerSeat: Seat;
+  let joinedAnew: string;
   let refusals: ReturnType<typeof refusedJoins>;
 
   before(async () => {
@@ -578,6 +579,17 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     const nodeId = await stock.engine.docker('info', '-f', '{{.Swarm.NodeID}}');
     assert.notEqual(nodeId, engineNode.id);
     await lab.swarm.nodeIs(nodeId, NodeStatusState.READY, 10_000);
+    joinedAnew = nodeId;
+  });
+
+  test('a node that is removed is turned away', async () => {
+    await assert.rejects(lab.swarm.control.RemoveNode({ nodeId: joinedAnew }), {
+      code: Code.FAILED_PRECONDITION,
+    });
+    await lab.swarm.control.RemoveNode({ nodeId: joinedAnew, force: true });
+    const words = `node ${joinedAnew} was removed from swarm`;
+    await until('the engine is told', 15_000, () => stock.engine.log().includes(words));
+    await assert.rejects(lab.swarm.node(joinedAnew), { code: Code.NOT_FOUND });
   });
 
   test('a wrong token and a wrong digest are told to whoever joins', async () => {
