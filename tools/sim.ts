@@ -1,9 +1,10 @@
 /**
  * `npm run sim -- --seed N` plays one seed of the simulation and shows its trace and digest;
- * `npm run sim -- --seeds COUNT --from N` plays many and shows those that fail.
+ * `npm run sim -- --seeds COUNT --from N` plays many and shows those that fail. With `--plant BUG` the
+ * code has that bug, and with `--until-found` the first failing seed is the last.
  */
 import { parseArgs } from 'node:util';
-import { playSeed } from '../test/sim/simulation.ts';
+import { plant } from '../test/sim/planted.ts';
 
 const { values } = parseArgs({
   options: {
@@ -11,8 +12,14 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '100' },
     from: { type: 'string', default: '1' },
     quiet: { type: 'boolean', default: false },
+    plant: { type: 'string' },
+    'until-found': { type: 'boolean', default: false },
   },
 });
+
+if (values.plant !== undefined) plant(values.plant);
+// Only now, so that it is loaded with the bug.
+const { playSeed } = await import('../test/sim/simulation.ts');
 
 async function playOne(seed: bigint): Promise<void> {
   const { digest, counts, failure } = await playSeed(seed, values.quiet ? undefined : console.log);
@@ -24,13 +31,16 @@ async function playOne(seed: bigint): Promise<void> {
 
 async function playMany(from: bigint, count: bigint): Promise<void> {
   const failed: bigint[] = [];
+  let played = 0;
   for (let seed = from; seed < from + count; seed += 1n) {
     const { failure } = await playSeed(seed);
+    played += 1;
     if (failure === null) continue;
     failed.push(seed);
     console.log(`seed ${seed}: ${failure.message.split('\n')[0]}`);
+    if (values['until-found']) break;
   }
-  console.log(`${count - BigInt(failed.length)} of ${count} seeds are fine, from ${from} on`);
+  console.log(`${played - failed.length} of ${played} seeds are fine, from ${from} on`);
   if (failed.length > 0) {
     console.log(`failing seeds: ${failed.join(' ')}`);
     process.exitCode = 1;

@@ -26,6 +26,10 @@ export class Faults {
   readonly #world: World;
   readonly #network: SimulatedNetwork;
   readonly #managers: readonly SimulatedManager[];
+  /** How often a leader ends just after its election. */
+  #leaderCrashPercent = 0;
+  /** How many more messages of a manager arrive before it ends. */
+  readonly #lastMessages = new Map<SimulatedManager, number>();
   #over = false;
 
   constructor(world: World, network: SimulatedNetwork, managers: readonly SimulatedManager[]) {
@@ -36,6 +40,7 @@ export class Faults {
 
   begin(): void {
     const world = this.#world;
+    this.#leaderCrashPercent = world.pick([0, 0, 30, 95]);
     this.#network.lossPercent = world.upTo(12);
     this.#network.repeatPercent = world.upTo(12);
     this.#network.delayMsMax = world.pick([2, 10, 60]);
@@ -64,6 +69,24 @@ export class Faults {
     }
   }
 
+  /** A manager is elected: the time when most is undecided. */
+  elected(manager: SimulatedManager): void {
+    const world = this.#world;
+    if (this.#over || !world.chance(this.#leaderCrashPercent)) return;
+    this.#lastMessages.set(manager, world.random.below(6));
+  }
+
+  /** A message of `manager` is about to arrive. @returns whether it does. */
+  passes(manager: SimulatedManager): boolean {
+    const left = this.#lastMessages.get(manager);
+    if (left === undefined || this.#over) return true;
+    this.#lastMessages.set(manager, left - 1);
+    if (left > 0) return true;
+    this.#crash(manager);
+    this.#network.loseFrom(manager.name);
+    return false;
+  }
+
   /** Does `fault` about every `meanMs`. */
   #every(meanMs: number, fault: () => void): void {
     this.#world.after(this.#world.upTo(2 * meanMs), () => {
@@ -77,6 +100,8 @@ export class Faults {
     if (!manager.up) return;
     this.counts.crashes += 1;
     manager.crash();
+    this.#lastMessages.delete(manager);
+    if (this.#world.chance(50)) this.#network.loseFrom(manager.name);
     this.#restart(manager);
   }
 

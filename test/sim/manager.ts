@@ -15,7 +15,7 @@ import {
 } from '../../src/shared/wire/gen/raftpb.ts';
 import type { Cancel, Turns } from '../../src/main/kit/turns.ts';
 import { silentLog } from '../../src/main/log.ts';
-import { RaftDriver } from '../../src/main/raft/driver.ts';
+import { RaftDriver, type DriverOptions } from '../../src/main/raft/driver.ts';
 import { ReplicatedStore } from '../../src/main/store/store.ts';
 import { StoreError } from '../../src/main/store/transaction.ts';
 import { readCell, writeCell } from './cells.ts';
@@ -37,13 +37,12 @@ export type Group = {
   readonly world: World;
   readonly checks: Checks;
   readonly members: readonly RaftMember[];
-  readonly settings: { readonly electionTicks: number; readonly preVote: boolean };
+  readonly settings: NonNullable<DriverOptions['settings']>;
   /** Entries between two snapshots; 0 for none. */
   readonly snapshotInterval: number;
-  /** What every manager has applied. */
-  readonly lowestApplied: () => number;
   /** Brings messages to the other managers. */
   readonly send: (from: SimulatedManager, messages: readonly Message[]) => void;
+  readonly onElected: (manager: SimulatedManager) => void;
   /** An error that the simulation does not know: the run has failed. */
   readonly onDefect: (error: unknown) => void;
 };
@@ -51,6 +50,8 @@ export type Group = {
 /** Of real time, when all simulated time begins. */
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 const TICK_MS = 100;
+/** Nobody may lack what was compacted as long as the driver takes no snapshot from a peer. */
+const KEEP_ALL = Number.MAX_SAFE_INTEGER;
 /** Where a read that is ordered by the log leaves its trace. */
 const MARK_KEY = 'config-mark';
 
@@ -67,8 +68,6 @@ export class SimulatedManager {
   readonly disk: SimulatedDisk;
   readonly #group: Group;
   #life: Life | undefined;
-  /** The highest index that was ever applied here. */
-  #appliedIndex = 0;
   #stalledUntilMs = 0;
   /** Own milliseconds in one of the world. */
   clockRate = 1;
@@ -88,10 +87,6 @@ export class SimulatedManager {
 
   get leading(): boolean {
     return this.#life?.driver.leading ?? false;
-  }
-
-  get appliedIndex(): number {
-    return this.#appliedIndex;
   }
 
   get store(): ReplicatedStore | undefined {
@@ -153,7 +148,7 @@ export class SimulatedManager {
   }
 
   #begin(): Life {
-    const { world, checks, settings, send, snapshotInterval } = this.#group;
+    const { world, checks, settings, send, snapshotInterval, onElected } = this.#group;
     const turns = this.#turns(() => life);
     const { raftId } = this.member;
     const log = this.disk.open(({ entries }) => checks.stores(raftId, entries, log));
@@ -183,9 +178,10 @@ export class SimulatedManager {
           if (event.kind !== 'role' || event.role !== 'leader') return;
           world.note(`${this.name} leads term ${event.term}`);
           checks.leads(raftId, event.term, log);
+          onElected(this);
         },
       },
-      snapshotEvery: () => ({ interval: snapshotInterval, keep: this.#entriesToKeep() }),
+      snapshotEvery: () => ({ interval: snapshotInterval, keep: KEEP_ALL }),
       send: (messages) => {
         if (this.#life === life) send(this, messages);
       },
@@ -204,17 +200,10 @@ export class SimulatedManager {
 
   #applied(life: Life, index: number): void {
     const { checks } = this.#group;
-    this.#appliedIndex = Math.max(this.#appliedIndex, index);
     const [entry] = life.log.entries(index, index + 1, Infinity) ?? [];
     assert(entry !== undefined, `${this.name} applies what it has not stored`);
     checks.applies(this.member.raftId, entry);
     checks.holds(this.name, life.store);
-  }
-
-  /** Nobody may need what was compacted: no snapshot travels yet. */
-  #entriesToKeep(): number {
-    const applied = this.#life?.driver.appliedIndex ?? 0;
-    return applied - Math.min(applied, this.#group.lowestApplied());
   }
 
   /** What the driver does when the disk fails: the process ends. */

@@ -18,9 +18,9 @@ import { SimulatedNetwork } from './network.ts';
 import { World } from './world.ts';
 
 const KEYS = ['config-a', 'task-b', 'config-c', 'task-d'];
-const FAULTS_MS = 12_000;
+const FAULTS_MS = 10_000;
 /** How long the group has to come together after the last fault. */
-const CALM_MS = 10_000;
+const CALM_MS = 6_000;
 
 /** How often what happened: a test can see that it tested something. */
 export type RunCounts = FaultCounts &
@@ -109,10 +109,15 @@ class Simulation {
       world,
       members,
       checks: this.#checks,
-      settings: { electionTicks: 3 + world.random.below(4), preVote: world.chance(50) },
+      settings: {
+        electionTicks: 3 + world.random.below(4),
+        preVote: world.chance(50),
+        maxSizePerMsg: world.pick([1, 400, 65_535]),
+        maxInflightMsgs: world.pick([2, 256]),
+      },
       snapshotInterval: world.pick([0, 10, 40]),
-      lowestApplied: () => Math.min(...this.#managers.map(({ appliedIndex }) => appliedIndex)),
       send: (from, messages) => this.#send(from, messages),
+      onElected: (manager) => this.#faults.elected(manager),
       onDefect: (error) => {
         this.#defect ??= error;
       },
@@ -150,6 +155,7 @@ class Simulation {
       // As the wire would have it: nothing is shared.
       const bytes = Message.encode(message);
       this.#network.send(from.name, to.name, () => {
+        if (!this.#faults.passes(from)) return;
         this.world.note(`${to.name} hears ${from.name}: ${bytes.length} of ${message.type}`);
         to.receive(Message.decode(bytes));
       });

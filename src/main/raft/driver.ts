@@ -53,7 +53,10 @@ export type DriverOptions = {
   /** The real event loop unless given. */
   readonly turns?: Turns;
   readonly settings?: Partial<
-    Pick<RaftSettings, 'electionTicks' | 'heartbeatTicks' | 'preVote' | 'trace'>
+    Pick<
+      RaftSettings,
+      'electionTicks' | 'heartbeatTicks' | 'preVote' | 'maxSizePerMsg' | 'maxInflightMsgs' | 'trace'
+    >
   >;
   /** Read on each look: the cluster's configuration may change. */
   readonly snapshotEvery: () => { readonly interval: number; readonly keep: number };
