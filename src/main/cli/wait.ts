@@ -10,6 +10,9 @@ import { durationOf } from './syntax/quantities.ts';
 import { SyntaxProblem } from './syntax/problem.ts';
 
 const POLL_MS = 200;
+const WATCH_MS = 1000;
+/** While one only looks, nothing is given up. */
+const WATCHING = { stableMs: 0, failuresMax: Number.POSITIVE_INFINITY };
 /** A look at a large service takes long; the manager gets at least this many times as long for itself. */
 const REST_FACTOR = 4;
 
@@ -68,6 +71,47 @@ async function waitForOne(
     if (timeoutMs > 0 && nowMs - startedMs >= timeoutMs) return judgement;
     await sleep(Math.max(POLL_MS, (nowMs - lookedMs) * REST_FACTOR), undefined, { signal });
   }
+}
+
+/**
+ * Shows what becomes of all services, until the signal aborts. A manager that does not answer for a
+ * while is asked again.
+ */
+export async function watchServices(
+  control: Control,
+  { progress, signal }: { readonly progress: Progress; readonly signal: AbortSignal },
+): Promise<void> {
+  const seen = new Map<string, Convergence>();
+  while (!signal.aborted) {
+    const startedMs = realEnv.nowMs();
+    try {
+      const { services } = await control.ListServices({}, { signal });
+      for (const { id, spec } of services) {
+        const convergence = seen.get(id) ?? new Convergence(WATCHING);
+        seen.set(id, convergence);
+        progress.update(
+          spec.annotations.name,
+          convergence.observe(await look(control, id), realEnv.nowMs()),
+        );
+      }
+      await sleep(Math.max(WATCH_MS, (realEnv.nowMs() - startedMs) * REST_FACTOR), undefined, {
+        signal,
+      });
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      if (!signal.aborted) await pause(signal);
+    }
+  }
+  progress.end();
+}
+
+/** Until it is worth to ask again, or the signal aborts. */
+async function pause(signal: AbortSignal): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, WATCH_MS);
+  signal.addEventListener('abort', () => over.resolve(), { once: true });
+  await over.promise;
+  clearTimeout(timer);
 }
 
 function failureOf({ name }: Waited, judgement: Judgement): CommandError | undefined {

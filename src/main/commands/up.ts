@@ -17,7 +17,7 @@ import { processTerminal, type Terminal } from '../cli/terminal.ts';
 import { LocalCluster } from '../cli/up/local-cluster.ts';
 import { poll } from '../cli/up/processes.ts';
 import { stateDirFor } from '../cli/up/state.ts';
-import { timeoutMsOf, waitForServices } from '../cli/wait.ts';
+import { timeoutMsOf, waitForServices, watchServices } from '../cli/wait.ts';
 
 const SHORT_ID = 12;
 const WATCH_PERIOD_MS = 500;
@@ -121,7 +121,7 @@ export class UpCommand extends Command {
         signal: interrupt.signal,
       });
       this.terminal.out(this.#nextSteps(cluster, args.file, stays));
-      if (!stays) await this.#hold(cluster, interrupt.signal);
+      if (!stays) await this.#hold(cluster, flags.quiet, interrupt.signal);
     } catch (error) {
       if (!interrupt.signal.aborted) throw explained(error, cluster, stays);
       if (stays) throw new CommandError('interrupted; the cluster goes on', ExitCode.INTERRUPTED);
@@ -176,17 +176,27 @@ export class UpCommand extends Command {
     return `\nThe cluster runs. Next${stays ? '' : ', in another terminal'}:\n\n${steps.map((line) => `    ${line}\n`).join('')}${hint}`;
   }
 
-  /** Until a signal; or until a process of the cluster ends, which is an error. */
-  async #hold(cluster: LocalCluster, signal: AbortSignal): Promise<void> {
-    const ended = await poll(() => cluster.dead[0], {
-      timeoutMs: Number.POSITIVE_INFINITY,
-      periodMs: WATCH_PERIOD_MS,
-      signal,
-    });
-    if (ended !== undefined) {
-      throw new CommandError(
-        `${ended.name} has ended by itself; see ${cluster.logFileOf(ended.name)}`,
-      );
+  /** Shows what becomes of the services until a signal; or until a process of the cluster ends, which is an error. */
+  async #hold(cluster: LocalCluster, isQuiet: boolean, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const watching = withCluster(cluster.socket, ({ control }) =>
+      watchServices(control, {
+        progress: progressOn(this.terminal, isQuiet),
+        signal: AbortSignal.any([signal, over.signal]),
+      }),
+    );
+    try {
+      const ended = await poll(() => cluster.dead[0], {
+        timeoutMs: Number.POSITIVE_INFINITY,
+        periodMs: WATCH_PERIOD_MS,
+        signal,
+      });
+      if (ended === undefined) return;
+      const logFile = cluster.logFileOf(ended.name);
+      throw new CommandError(`${ended.name} has ended by itself; see ${logFile}`);
+    } finally {
+      over.abort();
+      await watching;
     }
   }
 
@@ -216,6 +226,7 @@ function commandName(root: string): string {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   if (folders.some((folder) => folder !== '' && existsSync(join(folder, 'skein')))) return 'skein';
   const path = relative(process.cwd(), join(root, 'bin', 'skein'));
+  if (path.startsWith('../..')) return join(root, 'bin', 'skein');
   return path.startsWith('.') ? path : `./${path}`;
 }
 
