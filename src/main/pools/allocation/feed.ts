@@ -7,6 +7,7 @@
  * message speaks of has been told before.
  */
 import { isIngressNetwork } from '../../../shared/model/networks.ts';
+import { millisOf } from '../../../shared/model/time.ts';
 import type { ToAllocator } from '../../../shared/lanes/allocation.ts';
 import type { Network, Node, Service } from '../../../shared/wire/gen/objects.ts';
 import type { ServiceSpec } from '../../../shared/wire/gen/specs.ts';
@@ -51,6 +52,18 @@ const OBJECTS_PER_LOOK = 32;
 /** How the tasks of one service version are attached. */
 type TaskPlan = { readonly networks: readonly number[]; readonly wanted: readonly string[] };
 
+const isIngress = (network: Network): boolean => isIngressNetwork(network.spec);
+
+/** In order of creation; the store promises none. */
+function byAge<T extends Pick<Network | Node | Service, 'id' | 'meta'>>(objects: Iterable<T>): T[] {
+  return [...objects].toSorted(
+    (a, b) =>
+      millisOf(a.meta.createdAt) - millisOf(b.meta.createdAt) ||
+      a.meta.version.index - b.meta.version.index ||
+      (a.id < b.id ? -1 : 1),
+  );
+}
+
 export class Feed {
   readonly networks = new Roster<Known>();
   readonly services = new Roster<KnownService>();
@@ -92,9 +105,13 @@ export class Feed {
       pools: cluster?.defaultAddressPool ?? [],
       subnetSize: cluster?.subnetSize ?? 0,
     });
-    for (const network of view.networks.all()) this.#dirty.network.add(network.id);
-    for (const service of view.services.all()) this.#dirty.service.add(service.id);
-    for (const node of view.nodes.all()) this.#dirty.node.add(node.id);
+    // The ingress network comes first, and then the older before the younger: who waits longest is
+    // served first, and a new cluster always gets the same subnets.
+    const networks = byAge(view.networks.all());
+    const first = networks.toSorted((a, b) => Number(isIngress(b)) - Number(isIngress(a)));
+    for (const network of first) this.#dirty.network.add(network.id);
+    for (const service of byAge(view.services.all())) this.#dirty.service.add(service.id);
+    for (const node of byAge(view.nodes.all())) this.#dirty.node.add(node.id);
     for (const task of view.tasks.all()) {
       if (task.state <= TaskState.RUNNING) this.#dirty.task.add(task.id);
     }
