@@ -1,79 +1,15 @@
 /**
- * Kill -9 of whatever runs: a task, a worker, the manager. What really runs is read from the machine's
- * own process list, so that nothing which the cluster has forgotten stays unseen.
+ * Kill -9 of workers and of the manager. What really runs is read from the machine's own process list,
+ * so that nothing which the cluster has forgotten stays unseen.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { durationOf } from '../../src/shared/model/time.ts';
-import type { Task } from '../../src/shared/wire/gen/objects.ts';
-import {
-  NodeStatusState,
-  RestartPolicyRestartCondition,
-  TaskState,
-} from '../../src/shared/wire/gen/types.ts';
+import { NodeStatusState, TaskState } from '../../src/shared/wire/gen/types.ts';
 import { Cluster } from '../support/cluster.ts';
+import { finish, idsOf, restartAfter, settled, sleeper } from '../support/sleepers.ts';
 import { Undo } from '../support/undo.ts';
 
-const { ANY } = RestartPolicyRestartCondition;
 const { DOWN, READY } = NodeStatusState;
-
-const restartAfter = (ms: number) => ({ restart: { condition: ANY, delay: durationOf(ms) } });
-
-const idsOf = (tasks: readonly Task[]): Set<string> => new Set(tasks.map((task) => task.id));
-
-/** Processes by task, for a service that has settled. */
-async function settled(
-  cluster: Cluster,
-  serviceId: string,
-  replicas: number,
-): Promise<ReadonlyMap<string, number>> {
-  const tasks = await cluster.settles(serviceId, replicas);
-  const programs = cluster.programs();
-  assert.deepEqual(new Set(programs.keys()), idsOf(tasks), 'what runs is what is meant to run');
-  return programs;
-}
-
-const sleeper = (cluster: Cluster, replicas: number, delayMs = 200): Promise<string> =>
-  cluster.createService('sleeper', replicas, {
-    task: { ...cluster.program('sleep', '10000'), ...restartAfter(delayMs) },
-  });
-
-/** Removes the service; nothing of it may stay, here or there. Then everybody ends well. */
-async function finish(cluster: Cluster, serviceId: string): Promise<void> {
-  await cluster.control.RemoveService({ serviceId });
-  await cluster.until('nothing is left of the service', async () => {
-    return (await cluster.tasks(serviceId)).length === 0 && cluster.programs().size === 0;
-  });
-  for (const daemon of [...cluster.workers.values(), cluster.manager]) {
-    assert.deepEqual(await daemon.stop(), { code: 0, signal: null }, daemon.tail());
-  }
-}
-
-test('a killed task is replaced after its restart delay', async () => {
-  using undo = new Undo();
-  const cluster = await Cluster.start({ undo });
-  await cluster.addWorker('one', 'process');
-  const delayMs = 1500;
-  const serviceId = await sleeper(cluster, 2, delayMs);
-  const before = await settled(cluster, serviceId, 2);
-  const [[victim, pid] = assert.fail(), [other] = assert.fail()] = before;
-  const killedAt = Date.now();
-  process.kill(pid, 'SIGKILL');
-  const replacement = await cluster.until('another process runs', async () =>
-    [...cluster.programs().keys()].find((id) => !before.has(id)),
-  );
-  assert.ok(Date.now() - killedAt >= delayMs, 'it was replaced before its time');
-  assert.deepEqual(
-    new Set((await settled(cluster, serviceId, 2)).keys()),
-    new Set([other, replacement]),
-  );
-  const tasks = await cluster.tasks(serviceId);
-  const [old, next] = [victim, replacement].map((id) => tasks.find((task) => task.id === id));
-  assert.equal(old?.status.state, TaskState.FAILED);
-  assert.equal(old?.status.err, 'task: non-zero exit (137)');
-  assert.equal(next?.slot, old?.slot);
-  await finish(cluster, serviceId);
-});
 
 test('a killed worker loses its tasks to others, and ends them when it is back', async () => {
   using undo = new Undo();
@@ -134,7 +70,7 @@ test('a worker that is back in time goes on with its tasks', async () => {
   const worker = await cluster.addWorker('one', 'process');
   const serviceId = await sleeper(cluster, 4);
   const before = await settled(cluster, serviceId, 4);
-  for (let kills = 0; kills < 3; kills += 1) {
+  for (let kills = 0; kills < 2; kills += 1) {
     await worker.kill();
     worker.start();
     // The task that this adds runs only once the worker is back.

@@ -3,7 +3,7 @@
  * and a folder of their own, and a typed client on the control socket. Whatever becomes of the test,
  * `Undo` ends the processes, their tasks included, and removes the files.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ import type { ServiceSpec, TaskSpec } from '../../src/shared/wire/gen/specs.ts';
 import { NodeStatusState, TaskState } from '../../src/shared/wire/gen/types.ts';
 import type { Init } from '../../src/shared/wire/runtime.ts';
 import { Daemon } from './daemon.ts';
+import { endProcess } from './run.ts';
+import { removeTraces, tracesOf } from './traces.ts';
 import type { Undo } from './undo.ts';
 import { until } from './until.ts';
 
@@ -51,11 +53,13 @@ export class Cluster {
   readonly workers = new Map<string, Daemon>();
   readonly control: ServiceClient<'Control'>;
   readonly #undo: Undo;
+  readonly #nodeIds: string[] = [];
 
   private constructor(undo: Undo, port: number, executor: string) {
     this.#undo = undo;
     const directory = mkdtempSync(join(tmpdir(), 'skein-e2e-'));
     undo.add(`remove ${directory}`, () => rmSync(directory, { recursive: true, force: true }));
+    undo.add('remove what nodes keep elsewhere', () => this.#nodeIds.forEach(removeTraces));
     undo.add('end the tasks', () => killMarked(directory));
     this.directory = directory;
     this.address = `127.0.0.1:${port}`;
@@ -85,6 +89,7 @@ export class Cluster {
       clusterVersion: meta.version,
       spec: { ...spec, dispatcher: { heartbeatPeriod: durationOf(heartbeatPeriodMs) } },
     });
+    cluster.#nodeIds.push((await cluster.nodeIs('manager', NodeStatusState.READY)).id);
     return cluster;
   }
 
@@ -113,13 +118,14 @@ export class Cluster {
   }
 
   /** Adds a worker process; resolves when its node is READY. */
-  async addWorker(name: string, executor: string): Promise<Daemon> {
+  async addWorker(name: string, executor: string, ...flags: string[]): Promise<Daemon> {
     const token = (await this.object()).rootCa.joinTokens.worker;
     const joins = ['--join-addr', this.address, '--join-token', token];
-    const worker = this.#daemon(name, joins, executor);
+    const worker = this.#daemon(name, [...joins, ...flags], executor);
     this.workers.set(name, worker);
     worker.start();
-    await this.nodeIs(name, NodeStatusState.READY);
+    const { id } = await this.nodeIs(name, NodeStatusState.READY);
+    this.#nodeIds.push(id);
     return worker;
   }
 
@@ -173,6 +179,18 @@ export class Cluster {
       pids.set(id, pid);
     }
     return pids;
+  }
+
+  /** Folders that workers with processes for tasks keep of them. */
+  taskFolders(): string[] {
+    return ['manager', ...this.workers.keys()]
+      .map((name) => join(this.directory, name, 'tasks', 'tasks'))
+      .flatMap((path) => (existsSync(path) ? readdirSync(path) : []));
+  }
+
+  /** What the nodes still keep outside of their state directories. */
+  traces(): string[] {
+    return this.#nodeIds.flatMap(tracesOf);
   }
 
   async tasks(serviceId: string): Promise<readonly Task[]> {
@@ -233,5 +251,8 @@ function marked(directory: string): Map<number, readonly string[]> {
 }
 
 function killMarked(directory: string): void {
-  for (const pid of marked(directory).keys()) process.kill(pid, 'SIGKILL');
+  for (const pid of marked(directory).keys()) {
+    process.kill(pid, 'SIGKILL');
+    endProcess(pid, PATIENCE_MS);
+  }
 }
