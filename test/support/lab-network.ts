@@ -58,6 +58,8 @@ export class LabNetwork {
     this.#undo.add('remove the namespace', () => run('ip', 'netns', 'del', name));
     const link = `${this.#bridge}v${number}`;
     run('ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+    // Not left to the namespace: the kernel keeps that while it has unfinished connections.
+    this.#undo.add('remove the link', () => run('ip', 'link', 'del', link));
     run('ip', 'link', 'set', link, 'master', this.#bridge, 'up');
     for (const command of [
       `ip addr add ${address}/24 dev eth0`,
