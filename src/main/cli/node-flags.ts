@@ -5,7 +5,11 @@ import { Flags } from '@oclif/core';
 import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import type { ExecutorChoice } from '../../shared/lanes/tasks.ts';
 import type { HostPort } from '../node/node.ts';
+import type { NodeOffer } from '../node/offer.ts';
 import { CommandError } from './command-error.ts';
+import { flagMap, forFlag } from './flag-map.ts';
+import { offeredResourcesOf } from './syntax/container-settings.ts';
+import { bytesOf, nanoCpusOf } from './syntax/quantities.ts';
 
 /** Docker Swarm's port. */
 export const DEFAULT_PORT = 2377;
@@ -37,6 +41,17 @@ export const nodeFlags = {
     default: 'unix:///var/run/docker.sock',
     env: 'DOCKER_HOST',
   }),
+  label: Flags.string({
+    description: 'label of the engine, as disk=ssd, for constraints on engine.labels.disk',
+    multiple: true,
+    multipleNonGreedy: true,
+    default: [],
+  }),
+  'generic-node-resources': Flags.string({
+    description: 'what tasks can ask for by kind, as gpu=2 or gpu=uuid-1,gpu=uuid-2',
+  }),
+  cpus: Flags.string({ description: "processors to offer; the machine's by default" }),
+  memory: Flags.string({ description: "memory to offer, as 4g; the machine's by default" }),
   'task-threads': Flags.integer({ description: 'controller threads', default: 1, min: 1, max: 64 }),
   'log-level': Flags.string({
     char: 'l',
@@ -45,6 +60,25 @@ export const nodeFlags = {
     default: 'info',
   }),
 };
+
+/** What the flags say that the node offers. @throws CommandError that names the flag */
+export function offerOf(flags: {
+  readonly label: readonly string[];
+  readonly 'generic-node-resources'?: string | undefined;
+  readonly cpus?: string | undefined;
+  readonly memory?: string | undefined;
+}): NodeOffer {
+  const { cpus, memory, 'generic-node-resources': generic } = flags;
+  return {
+    labels: flagMap('label', flags.label),
+    generic:
+      generic === undefined
+        ? []
+        : forFlag('generic-node-resources', () => offeredResourcesOf(generic)),
+    nanoCpus: cpus === undefined ? undefined : forFlag('cpus', () => nanoCpusOf(cpus)),
+    memoryBytes: memory === undefined ? undefined : forFlag('memory', () => bytesOf(memory)),
+  };
+}
 
 const AVAILABILITY = new Map([
   ['active', NodeSpecAvailability.ACTIVE],

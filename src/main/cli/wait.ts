@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { realEnv } from '../env.ts';
 import { CommandError, ExitCode } from './command-error.ts';
 import type { Control } from './connection.ts';
+import { forFlag } from './flag-map.ts';
 import { Convergence, type Judgement, type Observation } from './core/convergence.ts';
 import type { Progress } from './progress.ts';
 import { durationMs } from '../../shared/model/time.ts';
 import { durationOf } from './syntax/quantities.ts';
-import { SyntaxProblem } from './syntax/problem.ts';
 
 const POLL_MS = 200;
 const WATCH_MS = 1000;
@@ -27,12 +27,7 @@ export type WaitOptions = {
 
 /** Milliseconds of `--timeout`. */
 export function timeoutMsOf(text: string): number {
-  try {
-    return durationMs(durationOf(text));
-  } catch (error) {
-    if (!(error instanceof SyntaxProblem)) throw error;
-    throw new CommandError(`--timeout: ${error.message}`, ExitCode.USAGE);
-  }
+  return forFlag('timeout', () => durationMs(durationOf(text)));
 }
 
 async function look(control: Control, id: string): Promise<Observation> {

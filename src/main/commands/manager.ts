@@ -1,5 +1,6 @@
 /** `skein manager`: runs a manager in the foreground. */
 import { Command, Flags } from '@oclif/core';
+import { CommandError, ExitCode } from '../cli/command-error.ts';
 import { engineAnswers } from '../cli/engine.ts';
 import {
   advertised,
@@ -9,6 +10,7 @@ import {
   executorOf,
   hostPort,
   nodeFlags,
+  offerOf,
 } from '../cli/node-flags.ts';
 
 export class ManagerCommand extends Command {
@@ -32,6 +34,18 @@ export class ManagerCommand extends Command {
     'listen-control-api': Flags.string({
       description: 'the control socket',
       default: DEFAULT_SOCKET,
+    }),
+    'heartbeat-tick': Flags.integer({
+      description: 'ticks between two heartbeats of the leader; a tick is a second',
+      default: 1,
+      min: 1,
+      max: 1000,
+    }),
+    'election-tick': Flags.integer({
+      description: 'ticks without a heartbeat before an election',
+      default: 10,
+      min: 2,
+      max: 10_000,
     }),
     'raft-tick': Flags.integer({
       description: 'milliseconds of a raft tick',
@@ -60,13 +74,28 @@ export class ManagerCommand extends Command {
       availability: availabilityOf(flags.availability ?? (executor ? 'active' : 'drain')),
       executor,
       taskThreads: flags['task-threads'],
+      offer: offerOf(flags),
       manager: {
         listen,
         advertise,
         controlSocket: flags['listen-control-api'],
         tickMs: flags['raft-tick'],
+        raft: raftTicks(flags['heartbeat-tick'], flags['election-tick']),
       },
       logLevel: flags['log-level'],
     });
   }
+}
+
+function raftTicks(
+  heartbeatTicks: number,
+  electionTicks: number,
+): { heartbeatTicks: number; electionTicks: number } {
+  if (electionTicks <= heartbeatTicks) {
+    throw new CommandError(
+      `--election-tick ${electionTicks}: must be more than --heartbeat-tick ${heartbeatTicks}, e.g. 10 and 1`,
+      ExitCode.USAGE,
+    );
+  }
+  return { heartbeatTicks, electionTicks };
 }

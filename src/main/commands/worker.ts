@@ -9,6 +9,7 @@ import {
   executorOf,
   hostPort,
   nodeFlags,
+  offerOf,
 } from '../cli/node-flags.ts';
 
 export class WorkerCommand extends Command {
@@ -46,6 +47,7 @@ export class WorkerCommand extends Command {
       availability: availabilityOf(flags.availability),
       executor,
       taskThreads: flags['task-threads'],
+      offer: offerOf(flags),
       // Used only when the cluster makes this node a manager.
       manager: {
         listen: nowhere,

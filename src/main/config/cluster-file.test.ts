@@ -155,6 +155,17 @@ test('workers: a number, a count with settings, or a list; one by default', () =
     'big simulated',
     'worker-2 auto',
   ]);
+  const [big] = read(
+    'workers: [{ resources: { cpus: 0.5, memory: 1g, generic: { gpu: [a, b], ssd: 2 } }, engine_labels: { disk: ssd } }]',
+  ).workers;
+  assert.deepEqual(
+    [big?.cpus, big?.memory, big?.generic, big?.engineLabels],
+    ['0.5', '1g', 'gpu=a,gpu=b,ssd=2', { disk: 'ssd' }],
+  );
+  assert.match(
+    problemsOf('workers: { count: 1, resources: { memory: much } }'),
+    /1:35: "much" is not a size/,
+  );
   assert.equal(read('').name, 'demo');
   assert.equal(clusterName('name: x', 'a/b.yaml'), 'x');
   assert.equal(clusterName(': :', 'a/Some File.yml'), 'some-file');

@@ -13,8 +13,9 @@ import { NetworkSpec, type ServiceSpec } from '../../shared/wire/gen/specs.ts';
 import { containerOf, withContainer } from '../cli/service/edit.ts';
 import { LISTS } from '../cli/service/lists.ts';
 import { emptySpec } from '../cli/service/spec-of-flags.ts';
-import { environmentFileOf } from '../cli/syntax/container-settings.ts';
+import { environmentFileOf, offeredResourcesOf } from '../cli/syntax/container-settings.ts';
 import { SyntaxProblem } from '../cli/syntax/problem.ts';
+import { bytesOf, nanoCpusOf } from '../cli/syntax/quantities.ts';
 import { nearest } from '../cli/syntax/words.ts';
 import { ConfigError, type FilePath, type FileProblem, placeOf } from './problems.ts';
 import type {
@@ -34,6 +35,11 @@ export type WorkerWish = {
   /** As `--executor` takes it. */
   readonly executor: string;
   readonly labels: Labels;
+  readonly engineLabels: Labels;
+  /** As `--cpus`, `--memory` and `--generic-node-resources` take them. */
+  readonly cpus: string | undefined;
+  readonly memory: string | undefined;
+  readonly generic: string | undefined;
 };
 
 /** A secret or a config. */
@@ -212,10 +218,9 @@ class Reader {
     const { workers = 1 } = shape;
     const items: readonly WorkerShape[] = Array.isArray(workers)
       ? workers
-      : Array.from({ length: typeof workers === 'number' ? workers : workers.count }, () => ({
-          executor: typeof workers === 'number' ? undefined : workers.executor,
-          labels: typeof workers === 'number' ? undefined : workers.labels,
-        }));
+      : Array.from({ length: typeof workers === 'number' ? workers : workers.count }, () =>
+          typeof workers === 'number' ? {} : { ...workers, count: undefined },
+        );
     const taken = new Set<string>();
     return items.map((item, at) => {
       const path = Array.isArray(workers) ? ['workers', at] : ['workers'];
@@ -230,8 +235,33 @@ class Reader {
         const text = `"${executor}" is not an executor; write auto, docker, process or simulated`;
         this.#problem([...path, 'executor'], text);
       }
-      return { name, executor, labels: this.#labels(item.labels, [...path, 'labels']) };
+      return {
+        name,
+        executor,
+        labels: this.#labels(item.labels, [...path, 'labels']),
+        engineLabels: this.#labels(item.engine_labels, [...path, 'engine_labels']),
+        ...this.#offer(item.resources, [...path, 'resources']),
+      };
     });
+  }
+
+  #offer(
+    resources: WorkerShape['resources'],
+    path: FilePath,
+  ): Pick<WorkerWish, 'cpus' | 'memory' | 'generic'> {
+    const cpus = resources?.cpus === undefined ? undefined : String(resources.cpus);
+    const memory = resources?.memory === undefined ? undefined : String(resources.memory);
+    const kinds = Object.entries(resources?.generic ?? {}).flatMap(([kind, value]) =>
+      Array.isArray(value)
+        ? value.map((name) => `${kind}=${String(name)}`)
+        : [`${kind}=${String(value)}`],
+    );
+    const generic = kinds.length === 0 ? undefined : kinds.join(',');
+    if (cpus !== undefined) this.#at([...path, 'cpus'], () => nanoCpusOf(cpus), 0);
+    if (memory !== undefined) this.#at([...path, 'memory'], () => bytesOf(memory), 0);
+    if (generic !== undefined)
+      this.#at([...path, 'generic'], () => offeredResourcesOf(generic), []);
+    return { cpus, memory, generic };
   }
 
   #networks(shape: ClusterShape): readonly NetworkSpec[] {

@@ -191,6 +191,10 @@ export type ServiceShape = v.InferOutput<typeof SERVICE>;
 const worker = {
   executor: v.optional(v.string()),
   labels: v.optional(pairs),
+  engine_labels: v.optional(pairs),
+  resources: v.optional(
+    v.strictObject({ ...amounts, generic: v.optional(mapOf(v.union([v.number(), texts]))) }),
+  ),
 };
 
 const WORKER = v.strictObject({ name: v.optional(v.string()), ...worker });

@@ -48,6 +48,8 @@ export type ManagerOptions = {
   readonly advertise: { readonly host: string; readonly port: number };
   readonly controlSocket: string;
   readonly tickMs: number;
+  /** In ticks; those of the raft core when not given. */
+  readonly raft?: { readonly heartbeatTicks: number; readonly electionTicks: number };
   readonly env: Env;
   readonly log: Log;
   /** Nothing can be promised any more: the process must end. */
@@ -94,6 +96,7 @@ export class Manager {
       randBelow: env.randBelow,
       logger: log,
       tickMs: options.tickMs,
+      settings: options.raft ?? {},
       snapshotEvery: () => this.#snapshotEvery(),
       send: () => undefined,
       onLeadership: (leads) => this.#onLeadership(leads),

@@ -28,6 +28,7 @@ import { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Channel, type ChannelTarget } from '../rpc/client.ts';
 import { dataKeyOf, newDataKeyHeaders } from './data-key.ts';
+import { type NodeOffer, withOffer } from './offer.ts';
 import { readPeers, writePeers } from './peers-file.ts';
 
 export type HostPort = { readonly host: string; readonly port: number };
@@ -42,12 +43,16 @@ export type NodeOptions = {
   /** Where tasks run; undefined on a manager that runs none. */
   readonly executor: ExecutorChoice | undefined;
   readonly taskThreads: number;
+  /** What the operator says of this node, beside what its machine has. */
+  readonly offer?: NodeOffer;
   /** For the first manager, and for a manager that starts again. */
   readonly manager: {
     readonly listen: HostPort;
     readonly advertise: HostPort;
     readonly controlSocket: string;
     readonly tickMs: number;
+    /** In ticks; those of the raft core when not given. */
+    readonly raft?: { readonly heartbeatTicks: number; readonly electionTicks: number };
   };
   readonly env: Env;
   readonly log: Log;
@@ -283,7 +288,8 @@ export class Node {
     this.#controllers = pool;
     await pool.start();
     this.#stops.push(() => pool.stop());
-    return pool;
+    const { offer } = this.#options;
+    return offer === undefined ? pool : withOffer(pool, offer);
   }
 
   /** The cluster wants this node's certificate renewed. */

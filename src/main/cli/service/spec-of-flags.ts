@@ -2,11 +2,11 @@
  * What `service create` and `service update` make of their flags: a spec whose networks, secrets and
  * configs are still named, to be found later. Every problem names its flag.
  */
+import { forFlag } from '../flag-map.ts';
 import { ServiceSpec } from '../../../shared/wire/gen/specs.ts';
 import { RestartPolicyRestartCondition } from '../../../shared/wire/gen/types.ts';
-import { CommandError, ExitCode } from '../command-error.ts';
 import { environmentFileOf } from '../syntax/container-settings.ts';
-import { SyntaxProblem, wordOf } from '../syntax/problem.ts';
+import { wordOf } from '../syntax/problem.ts';
 import { withContainer, withRestart } from './edit.ts';
 import { LISTS } from './lists.ts';
 import { SETTINGS } from './settings.ts';
@@ -19,17 +19,6 @@ const textsOf = (value: RawFlags[string]): readonly string[] =>
 
 const textOf = (value: string | boolean | readonly string[]): string =>
   typeof value === 'object' ? value.join(',') : String(value);
-
-/** Runs `edit`; a problem with the value names the flag. */
-function forFlag<T>(flag: string, edit: () => T): T {
-  try {
-    return edit();
-  } catch (error) {
-    if (error instanceof SyntaxProblem)
-      throw new CommandError(`--${flag}: ${error.message}`, ExitCode.USAGE);
-    throw error;
-  }
-}
 
 function withSettings(spec: ServiceSpec, flags: RawFlags): ServiceSpec {
   let edited = spec;

@@ -158,9 +158,17 @@ export class LocalCluster {
     return launch(entry, { name: 'manager', words, logFile: this.logFileOf('manager') });
   }
 
-  #launchWorker({ name }: WorkerWish, executor: string, token: string): ProcessRecord {
+  #launchWorker(worker: WorkerWish, executor: string, token: string): ProcessRecord {
     const { stateDir, entry, engineAddress } = this.#options;
-    const words = wordsOf('worker', {
+    const { name, cpus, memory, generic, engineLabels } = worker;
+    const labels = Object.entries(engineLabels).flatMap(([key, value]) => [
+      '--label',
+      `${key}=${value}`,
+    ]);
+    const flags = wordsOf('worker', {
+      cpus,
+      memory,
+      'generic-node-resources': generic,
       'state-dir': join(stateDir, name),
       hostname: name,
       'join-addr': this.#record.address,
@@ -169,6 +177,7 @@ export class LocalCluster {
     });
     // Not among the words, which every user of the machine can read.
     const environment = { SKEIN_JOIN_TOKEN: token };
+    const words = [...flags, ...labels];
     return launch(entry, { name, words, environment, logFile: this.logFileOf(name) });
   }
 

@@ -1,13 +1,14 @@
 /** `skein cluster update`. */
+import { forFlag } from '../../cli/flag-map.ts';
 import { Flags } from '@oclif/core';
 import { deepEqual } from '../../../shared/kit/deep-equal.ts';
 import type { ClusterSpec } from '../../../shared/wire/gen/specs.ts';
 import { ClientCommand } from '../../cli/client-command.ts';
-import { CommandError, ExitCode } from '../../cli/command-error.ts';
+import { CommandError } from '../../cli/command-error.ts';
 import { withCluster } from '../../cli/connection.ts';
 import { theCluster } from '../../cli/lookup.ts';
 import { mapOf } from '../../cli/syntax/fields.ts';
-import { integerOf, SyntaxProblem } from '../../cli/syntax/problem.ts';
+import { integerOf } from '../../cli/syntax/problem.ts';
 import { durationOf } from '../../cli/syntax/quantities.ts';
 
 type Edit = (spec: ClusterSpec, value: string) => ClusterSpec;
@@ -86,15 +87,5 @@ export class ClusterUpdateCommand extends ClientCommand {
       await control.UpdateCluster({ clusterId: id, clusterVersion: meta.version, spec: wanted });
       this.print(id);
     });
-  }
-}
-
-function forFlag<T>(flag: string, edit: () => T): T {
-  try {
-    return edit();
-  } catch (error) {
-    if (error instanceof SyntaxProblem)
-      throw new CommandError(`--${flag}: ${error.message}`, ExitCode.USAGE);
-    throw error;
   }
 }

@@ -4,12 +4,11 @@ import { argument } from '../../cli/arguments.ts';
 import { deepEqual } from '../../../shared/kit/deep-equal.ts';
 import { NodeRole } from '../../../shared/wire/gen/types.ts';
 import { ClientCommand } from '../../cli/client-command.ts';
-import { CommandError, ExitCode } from '../../cli/command-error.ts';
+import { CommandError } from '../../cli/command-error.ts';
+import { flagMap } from '../../cli/flag-map.ts';
 import { withCluster } from '../../cli/connection.ts';
 import { findNode } from '../../cli/lookup.ts';
 import { availabilityOf } from '../../cli/node-flags.ts';
-import { mapOf } from '../../cli/syntax/fields.ts';
-import { SyntaxProblem } from '../../cli/syntax/problem.ts';
 
 const many = (description: string) =>
   Flags.string({ description, multiple: true, multipleNonGreedy: true });
@@ -34,7 +33,7 @@ export class NodeUpdateCommand extends ClientCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(NodeUpdateCommand);
-    const added = labelsOf(flags['label-add'] ?? []);
+    const added = flagMap('label-add', flags['label-add'] ?? []);
     await withCluster(flags.socket, async ({ control }) => {
       const { id, spec, meta } = await findNode(control, args.node);
       const kept = Object.entries(spec.annotations.labels).filter(
@@ -57,13 +56,4 @@ export class NodeUpdateCommand extends ClientCommand {
 function roleOf(word: string | undefined): NodeRole | undefined {
   if (word === undefined) return undefined;
   return word === 'manager' ? NodeRole.MANAGER : NodeRole.WORKER;
-}
-
-function labelsOf(texts: readonly string[]): Readonly<Record<string, string>> {
-  try {
-    return mapOf(texts);
-  } catch (error) {
-    if (!(error instanceof SyntaxProblem)) throw error;
-    throw new CommandError(`--label-add: ${error.message}`, ExitCode.USAGE);
-  }
 }

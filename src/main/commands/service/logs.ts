@@ -1,4 +1,5 @@
 /** `skein service logs`: what tasks write, stdout and stderr kept apart. */
+import { forFlag } from '../../cli/flag-map.ts';
 import { Flags } from '@oclif/core';
 import { argument } from '../../cli/arguments.ts';
 import { millisOf, timestampOf } from '../../../shared/model/time.ts';
@@ -6,7 +7,7 @@ import type { Node, Task } from '../../../shared/wire/gen/objects.ts';
 import type { LogMessage } from '../../../shared/wire/gen/logbroker.ts';
 import { LogStream } from '../../../shared/wire/gen/logbroker.ts';
 import { ClientCommand } from '../../cli/client-command.ts';
-import { CommandError, ExitCode } from '../../cli/command-error.ts';
+import { CommandError } from '../../cli/command-error.ts';
 import { type Cluster, type Control, withCluster } from '../../cli/connection.ts';
 import { findService, findTask } from '../../cli/lookup.ts';
 import { timeText } from '../../cli/present/message-json.ts';
@@ -30,15 +31,6 @@ export function sinceMsOf(text: string, nowMs: number): number {
     if (Number.isFinite(ms)) return ms;
   } else if (/^\d+[a-zµ]/.test(text)) return nowMs - millisOf(durationOf(text));
   throw new SyntaxProblem(`"${text}" is not a time; write e.g. 10m or 2026-01-31T10:00:00Z`);
-}
-
-function forFlag<T>(flag: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof SyntaxProblem)) throw error;
-    throw new CommandError(`--${flag}: ${error.message}`, ExitCode.USAGE);
-  }
 }
 
 export class ServiceLogsCommand extends ClientCommand {
