@@ -3,6 +3,7 @@
  * that it is seen, and refuses what is assigned to it with a clear word.
  */
 import { arch, hostname } from 'node:os';
+import { RUNTIME_NONE, RUNTIME_PLUGIN } from '../../shared/lanes/placement.ts';
 import { timestampOf } from '../../shared/model/time.ts';
 import type { Env } from '../../shared/kit/env.ts';
 import { Task } from '../../shared/wire/gen/objects.ts';
@@ -43,7 +44,7 @@ export function noControllers({ env, onStatuses, onRemoved }: Events): AgentCont
         hostname: hostname(),
         platform: { os: 'linux', architecture },
         resources: {},
-        engine: { plugins: [{ type: 'Runtime', name: 'none' }] },
+        engine: { plugins: [{ type: RUNTIME_PLUGIN, name: RUNTIME_NONE }] },
       }),
     logs: (message) => new TaskLogs({ message, threads: 0, credit: nothing, over: nothing }),
   };

@@ -65,6 +65,9 @@ export type Profile = {
 /** The type under which a node lists its executors among its plugins. */
 export const RUNTIME_PLUGIN = 'Runtime';
 
+/** What a node that can run no task lists as its runtime. */
+export const RUNTIME_NONE = 'none';
+
 /** The runtime of a node that lists none, as a stock Docker Engine does. */
 export const RUNTIME_DEFAULT = 'docker';
 

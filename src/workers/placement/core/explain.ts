@@ -7,7 +7,7 @@ const PHRASES: Readonly<Record<FilterName, (nodes: string, runtime: string) => s
   ready: (nodes) => `${nodes} not available for new tasks`,
   resource: (nodes) => `insufficient resources on ${nodes}`,
   plugin: (nodes) => `missing plugin on ${nodes}`,
-  runtime: (nodes, runtime) => `no ${runtime} runtime on ${nodes}`,
+  runtime: (nodes, runtime) => `no ${runtime === '' ? '' : `${runtime} `}runtime on ${nodes}`,
   constraint: (nodes) => `scheduling constraints not satisfied on ${nodes}`,
   platform: (nodes) => `unsupported platform on ${nodes}`,
   hostPort: (nodes) => `host-mode port already in use on ${nodes}`,

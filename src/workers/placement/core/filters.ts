@@ -6,6 +6,7 @@
 import {
   FILTERS,
   RUNTIME_DEFAULT,
+  RUNTIME_NONE,
   RUNTIME_PLUGIN,
   type FilterName,
   type NodeFacts,
@@ -47,8 +48,8 @@ function hasPlugin(facts: NodeFacts, wanted: Plugin): boolean {
 }
 
 function hasRuntime(facts: NodeFacts, wanted: string): boolean {
-  if (wanted === '') return true;
   const runtimes = (facts.plugins ?? []).filter((plugin) => plugin.type === RUNTIME_PLUGIN);
+  if (wanted === '') return !runtimes.some(({ name }) => name === RUNTIME_NONE);
   if (runtimes.length === 0) return wanted === RUNTIME_DEFAULT;
   return runtimes.some(({ name }) => name === wanted);
 }

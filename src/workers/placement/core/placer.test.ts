@@ -180,6 +180,12 @@ test('[PL4] a task goes only where the executor that it asks for exists', () => 
   );
 });
 
+test('[PL4] a node that says it can run nothing gets nothing', () => {
+  const none = nodeFacts({ plugins: [{ type: 'Runtime', name: 'none' }] });
+  assert.equal(outcome({}, [none]), 'no suitable node (no runtime on 1 node)');
+  assert.equal(outcome({}, [none, nodeFacts()]), 1);
+});
+
 test('[PL5] constraints must hold, and do not count when they do not parse', () => {
   const east = nodeFacts({}, { labels: { zone: 'east' } });
   assert.equal(outcome({ constraints: ['node.labels.zone==east'] }, [nodeFacts(), east]), 1);

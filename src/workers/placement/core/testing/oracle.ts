@@ -273,7 +273,7 @@ function hasPlugin(facts: NodeFacts, wanted: { type: string; name: string }): bo
 function hasRuntime(facts: NodeFacts, wanted: string): boolean {
   const listed = (facts.plugins ?? []).filter(({ type }) => type === 'Runtime');
   const names = listed.length === 0 ? ['docker'] : listed.map(({ name }) => name);
-  return wanted === '' || names.includes(wanted);
+  return wanted === '' ? !names.includes('none') : names.includes(wanted);
 }
 
 function hasPlatform(facts: NodeFacts, profile: Profile): boolean {
