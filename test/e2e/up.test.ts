@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { DockerEngine, whyNoEngine } from '../support/dockerd.ts';
+import { Undo } from '../support/undo.ts';
 
 const SKEIN = join(import.meta.dirname, '..', '..', 'bin', 'skein');
 
@@ -176,4 +178,38 @@ describe('skein up', { timeout: 240_000 }, () => {
       /expected auto, docker/,
     );
   });
+
+  test(
+    'on a Docker Engine: the example runs; an image that cannot be had is explained',
+    { skip: whyNoEngine() ?? false },
+    async () => {
+      using undo = new Undo();
+      const folder = join(directory, 'engine');
+      await mkdir(folder);
+      const flags = ['--bridge=none', '--iptables=false', '--dns=127.0.0.1'];
+      const engine = await DockerEngine.start({ directory: folder, undo, flags });
+      const state = ['--state-dir', join(directory, 'state')];
+      const common = [...state, '--engine-addr', `unix://${engine.socketPath}`, '--timeout', '90s'];
+      const hello = join(import.meta.dirname, '..', '..', 'examples', 'hello.yaml');
+      const { stdout, stderr } = await run(['up', hello, '--detach', ...common]);
+      assert.match(stderr, /tasks run as containers: a Docker Engine answers at /);
+      assert.match(stdout, /hello +replicated +3\/3 +busybox:latest/);
+      const containers = await engine.docker('ps', '-q');
+      assert.equal(containers.split('\n').length, 3);
+      assert.match(
+        await engine.docker('logs', containers.split('\n')[0] ?? ''),
+        /^Hello from Skein from task \d on worker-\d$/m,
+      );
+      await run(['down', hello, ...state, '--purge']);
+      assert.equal(await engine.docker('ps', '-q'), '');
+      await writeFile(
+        file,
+        'name: e2e\nservices: { gone: { image: "localhost:1/not/there:1", restart: { condition: any, delay: 0s } } }\n',
+      );
+      const failed = await run(['up', file, ...common], true);
+      assert.equal(failed.code, 1, failed.stderr);
+      assert.match(failed.stderr, /service gone keeps failing, 0 of 1 tasks are ready: gone\.1: /);
+      assert.match(failed.stderr, /skein up --executor process/);
+    },
+  );
 });
