@@ -16,6 +16,8 @@ export class FakeControllers implements AgentControllers {
   description: Init<NodeDescription> = { hostname: 'machine' };
   /** Runs before a task is taken. */
   onAssign: (ids: readonly string[]) => void | Promise<void> = () => undefined;
+  /** Hears what was taken, with the status that the node has stored. */
+  onTaken: (tasks: readonly Task[]) => void | Promise<void> = () => undefined;
   onRemoved: (ids: readonly string[]) => void = () => undefined;
   /** The logs that were asked for, one thread each. */
   readonly opened: { readonly message: SubscriptionMessage; readonly logs: TaskLogs }[] = [];
@@ -25,7 +27,9 @@ export class FakeControllers implements AgentControllers {
   async assign(tasks: readonly StoredTask[]): Promise<void> {
     await this.onAssign(tasks.map(({ id }) => id));
     this.told.push(`assign ${tasks.map(({ id }) => id).join(' ')}`);
-    for (const { id, bytes } of tasks) this.tasks.set(id, Task.decode(bytes));
+    const taken = tasks.map(({ bytes }) => Task.decode(bytes));
+    for (const task of taken) this.tasks.set(task.id, task);
+    await this.onTaken(taken);
   }
 
   remove(ids: readonly string[]): void {
