@@ -44,6 +44,7 @@ const facts = fc
       undefined,
       [],
       [{ type: 'Runtime', name: 'process' }],
+      [{ type: 'Runtime', name: 'none' }],
       [
         { type: 'Runtime', name: 'docker' },
         { type: 'Network', name: 'overlay:latest' },
