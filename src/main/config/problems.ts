@@ -1,5 +1,5 @@
 /** What is wrong with a cluster file: every problem with its place and what to write instead. */
-import { isMap, isPair, isScalar, isSeq, type Document, type LineCounter, type Node } from 'yaml';
+import { isMap, isPair, isScalar, isSeq, type Document, type LineCounter } from 'yaml';
 
 /** Keys and list positions from the top of the file. */
 export type FilePath = readonly (string | number)[];
@@ -57,5 +57,3 @@ const startOf = (node: unknown): number => {
     typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined;
   return Array.isArray(range) && typeof range[0] === 'number' ? range[0] : 0;
 };
-
-export type { Node };
