@@ -71,6 +71,7 @@ const STAGES: readonly Stage[] = [
         `--test-concurrency=${Math.min(4, availableParallelism())}`,
       ),
   },
+  { name: 'sim', run: () => nodeTests(['test/sim/*.test.ts']) },
   {
     name: 'e2e',
     run: () => {

@@ -28,8 +28,8 @@ export class Checks {
     this.#invariants.leads(id, term, log);
   }
 
-  applies(id: bigint, entry: Entry): void {
-    this.#invariants.applies(id, entry);
+  applies(id: bigint, entry: Entry, inTerm: number): void {
+    this.#invariants.applies(id, entry, inTerm);
   }
 
   /** `name`'s store has just applied an entry, or restored a snapshot. */

@@ -102,17 +102,10 @@ export class SimulatedClient {
 }
 
 function stepOf(action: Action, content: Content | null): Step {
-  switch (action.kind) {
-    case 'create':
-    case 'set':
-      return { kind: action.kind, value: action.value };
-    case 'update':
-      return { kind: 'update', expected: action.read.value, value: action.value };
-    case 'remove':
-      return { kind: 'remove' };
-    case 'read':
-      return { kind: 'read', found: content?.value ?? null };
-  }
+  const { kind } = action;
+  if (kind === 'read') return { kind, found: content?.value ?? null };
+  if (kind === 'update') return { kind, expected: action.read.value, value: action.value };
+  return kind === 'remove' ? { kind } : { kind, value: action.value };
 }
 
 function print(reply: Reply): string {

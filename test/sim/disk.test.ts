@@ -41,7 +41,10 @@ test('what was acknowledged survives every crash, what was not survives some', a
     assert.ok(again.lastIndex() >= 1);
     lengths.add(again.lastIndex());
   }
-  assert.deepEqual([...lengths].toSorted(), [1, 2]);
+  assert.deepEqual(
+    [...lengths].toSorted((a, b) => a - b),
+    [1, 2],
+  );
 });
 
 test('a full disk refuses, and goes on where it was when there is room', async () => {

@@ -38,18 +38,11 @@ export function isLinearizable(operations: readonly Operation[]): boolean {
 
 /** The state after `step` in `state`, or undefined when it could not have gone so. */
 function after(state: State, step: Step): State | undefined {
-  switch (step.kind) {
-    case 'create':
-      return state === null ? step.value : undefined;
-    case 'update':
-      return state === step.expected ? step.value : undefined;
-    case 'set':
-      return state === null ? undefined : step.value;
-    case 'remove':
-      return state === null ? undefined : null;
-    case 'read':
-      return state === step.found ? state : undefined;
-  }
+  if (step.kind === 'read') return state === step.found ? state : undefined;
+  if (step.kind === 'create') return state === null ? step.value : undefined;
+  if (step.kind === 'update') return state === step.expected ? step.value : undefined;
+  if (state === null) return undefined;
+  return step.kind === 'set' ? step.value : null;
 }
 
 /** Leaves out what got no answer and changes nothing that anybody saw. */

@@ -11,7 +11,7 @@ import {
   Entry,
   EntryType,
   HardState,
-  Message,
+  type Message,
 } from '../../src/shared/wire/gen/raftpb.ts';
 import type { Cancel, Turns } from '../../src/main/kit/turns.ts';
 import { silentLog } from '../../src/main/log.ts';
@@ -202,7 +202,9 @@ export class SimulatedManager {
     const { checks } = this.#group;
     const [entry] = life.log.entries(index, index + 1, Infinity) ?? [];
     assert(entry !== undefined, `${this.name} applies what it has not stored`);
-    checks.applies(this.member.raftId, entry);
+    const status = life.driver.status();
+    assert(status !== undefined);
+    checks.applies(this.member.raftId, entry, status.term);
     checks.holds(this.name, life.store);
   }
 

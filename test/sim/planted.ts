@@ -3,6 +3,7 @@
  * file, made while it is loaded: no switch stands in what is shipped.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 
 type Bug = { readonly file: string; readonly right: string; readonly wrong: string };
@@ -37,7 +38,8 @@ export function plant(name: string): void {
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context);
       if (url !== `${ROOT}${bug.file}`) return loaded;
-      return { ...loaded, source: spoil(String(loaded.source), bug) };
+      const text = readFileSync(new URL(url), 'utf8');
+      return { ...loaded, source: spoil(text, bug) };
     },
   });
 }

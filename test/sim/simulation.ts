@@ -18,9 +18,9 @@ import { SimulatedNetwork } from './network.ts';
 import { World } from './world.ts';
 
 const KEYS = ['config-a', 'task-b', 'config-c', 'task-d'];
-const FAULTS_MS = 10_000;
+const FAULTS_MS = 8_000;
 /** How long the group has to come together after the last fault. */
-const CALM_MS = 6_000;
+const CALM_MS = 5_000;
 
 /** How often what happened: a test can see that it tested something. */
 export type RunCounts = FaultCounts &
@@ -42,7 +42,7 @@ export async function playSeed(seed: bigint, listen?: (line: string) => void): P
   try {
     await simulation.run();
   } catch (error) {
-    failure = error instanceof Error ? error : new Error(String(error));
+    failure = errorOf(error);
     simulation.world.note(`FAILED: ${failure.message}`);
   }
   const { world, counts } = simulation;
@@ -56,7 +56,7 @@ class Simulation {
   readonly #managers: readonly SimulatedManager[];
   readonly #faults: Faults;
   readonly #history: Operation[] = [];
-  #defect: unknown;
+  #defect: Error | null = null;
 
   constructor(seed: bigint, listen?: (line: string) => void) {
     this.world = new World(seed, listen);
@@ -119,7 +119,7 @@ class Simulation {
       send: (from, messages) => this.#send(from, messages),
       onElected: (manager) => this.#faults.elected(manager),
       onDefect: (error) => {
-        this.#defect ??= error;
+        this.#defect ??= errorOf(error);
       },
     };
   }
@@ -164,7 +164,7 @@ class Simulation {
 
   async #goOn(forMs: number): Promise<void> {
     await this.world.run(this.world.nowMs + forMs, () => {
-      if (this.#defect !== undefined) throw this.#defect;
+      if (this.#defect !== null) throw this.#defect;
     });
   }
 
@@ -178,6 +178,10 @@ class Simulation {
     const late = this.#history.filter(({ answeredAt }) => answeredAt !== Infinity);
     assert.ok(late.length > 0, 'no client was ever answered');
   }
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error('no error was thrown', { cause: thrown });
 }
 
 function print({ client, key, step, calledAt, answeredAt }: Operation): string {

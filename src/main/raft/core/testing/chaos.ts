@@ -232,7 +232,7 @@ export class Chaos {
 
   #apply(machine: Machine, entry: Entry): void {
     assert.equal(entry.index, machine.applied + 1, `${machine.id} skips or repeats an entry`);
-    this.#invariants.applies(machine.id, entry);
+    this.#invariants.applies(machine.id, entry, machine.node.status().term);
     machine.applied = entry.index;
     if (entry.type !== EntryType.EntryConfChange) return;
     const applied = ConfChange.decode(entry.data ?? new Uint8Array());

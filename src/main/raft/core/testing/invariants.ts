@@ -6,11 +6,14 @@ import type { Entry, Snapshot } from '../../../../shared/wire/gen/raftpb.ts';
 import type { ReadState } from '../read-only.ts';
 import type { LogStorage } from '../storage.ts';
 
+/** An entry, and the term of whoever applied it first: it was committed in that term or before. */
+type Committed = { readonly entry: Entry; readonly inTerm: number };
+
 export class Invariants {
   readonly #startIndex: number;
   readonly #leaders = new Map<number, bigint>();
   /** By index, what was applied there first. */
-  readonly #committed = new Map<number, Entry>();
+  readonly #committed = new Map<number, Committed>();
   /** By term and index, what was written there first, and behind which term. */
   readonly #written = new Map<string, string>();
   /** By context, the highest index that was applied anywhere when the read was asked. */
@@ -26,32 +29,37 @@ export class Invariants {
     return this.#startIndex + this.#committed.size;
   }
 
-  /** `id` leads from now on: alone in its term, and with all that was committed. */
+  /**
+   * `id` leads from now on: alone in its term, and with all that was committed in the terms before. Of
+   * later terms it may know nothing: the votes for it may be old.
+   */
   leads(id: bigint, term: number, log: LogStorage): void {
     const other = this.#leaders.get(term) ?? id;
     assert.equal(other, id, `term ${term} is led by ${other} and ${id}`);
     this.#leaders.set(term, id);
     for (let index = log.firstIndex(); index <= this.committedIndex; index += 1) {
-      const want = this.#committed.get(index)?.term;
+      const committed = this.#committed.get(index);
+      if (committed === undefined || committed.inTerm >= term) continue;
+      const want = committed.entry.term;
       assert.equal(log.term(index), want, `leader ${id} of term ${term} lacks ${want}/${index}`);
     }
   }
 
-  /** A member applies `entry`: the same as all others at this index. */
-  applies(id: bigint, entry: Entry): void {
-    const first = this.#committed.get(entry.index);
+  /** A member applies `entry` in its term `inTerm`: the same entry as all others at this index. */
+  applies(id: bigint, entry: Entry, inTerm: number): void {
+    const first = this.#committed.get(entry.index)?.entry;
     if (first !== undefined) {
       assert.equal(print(entry), print(first), `${id} applies another entry at ${entry.index}`);
       return;
     }
     assert.equal(entry.index, this.committedIndex + 1, `${id} applies ahead of a gap`);
-    this.#committed.set(entry.index, entry);
+    this.#committed.set(entry.index, { entry, inTerm });
   }
 
   /** A member restores `snapshot`: a state that was reached by applying. */
   restores(id: bigint, { metadata }: Snapshot): void {
     const { index, term } = metadata;
-    const want = this.#committed.get(index)?.term;
+    const want = this.#committed.get(index)?.entry.term;
     assert.equal(term, want, `${id} restores a snapshot ${term}/${index} that nobody applied`);
   }
 
