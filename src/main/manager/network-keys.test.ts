@@ -6,7 +6,7 @@ import { silentLog } from '../log.ts';
 import { openMemoryStore } from '../store/testing/memory-log.ts';
 import { KeyManager, NETWORK_KEYS, newNetworkKeys, rotatedKeys } from './network-keys.ts';
 
-test('there are always three keys of each kind, with Lamport times used once', () => {
+test('[MGR2] there are always three keys of each kind, with Lamport times used once', () => {
   let keys = newNetworkKeys(() => 41);
   const seen = new Set<number>();
   for (let i = 0; i < 10; i += 1) {
@@ -24,7 +24,7 @@ test('there are always three keys of each kind, with Lamport times used once', (
   assert.equal(seen.size, 6 + 9 * 2);
 });
 
-test('the oldest key of each kind is replaced every twelve hours, while this manager leads', async () => {
+test('[MGR2] the oldest key of each kind is replaced every twelve hours, while this manager leads', async () => {
   mock.timers.enable({ apis: ['setInterval'] });
   try {
     const { store } = openMemoryStore(realEnv);

@@ -13,7 +13,7 @@ const stage = (log: string[], name: string, fails = false): Stage => ({
   },
 });
 
-test('what starts in order stops in reverse', async () => {
+test('[MGR1] what starts in order stops in reverse', async () => {
   const log: string[] = [];
   {
     await using all = await startAll([stage(log, 'a'), stage(log, 'b')]);
@@ -22,7 +22,7 @@ test('what starts in order stops in reverse', async () => {
   assert.deepEqual(log, ['+a', '+b', '-b', '-a']);
 });
 
-test('a failed start undoes the earlier ones', async () => {
+test('[MGR1] a failed start undoes the earlier ones', async () => {
   const log: string[] = [];
   await assert.rejects(
     startAll([stage(log, 'a'), stage(log, 'b', true), stage(log, 'c')]),

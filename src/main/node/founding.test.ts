@@ -105,7 +105,7 @@ describe('founding', () => {
     assert.deepEqual(again, facts);
   });
 
-  test('what was written is there after each start, and who it is stays', async () => {
+  test('[NODE2] what was written is there after each start, and who it is stays', async () => {
     const stateDir = await copy();
     for (const id of ['a', 'b']) {
       await run(stateDir, async (node) => {
@@ -130,7 +130,7 @@ describe('founding', () => {
     'while an earlier attempt was taken away': ['certificates/swarm-root-ca.crt', 'raft'],
   };
   for (const [when, missing] of Object.entries(crashes)) {
-    test(`a crash ${when} does not stop the next start`, async () => {
+    test(`[NODE1] a crash ${when} does not stop the next start`, async () => {
       const stateDir = await copy();
       for (const path of missing) await rm(join(stateDir, path), { recursive: true });
       const first = await run(stateDir);
@@ -139,7 +139,7 @@ describe('founding', () => {
     });
   }
 
-  test('a crash with a log that knows no member does not stop the next start', async () => {
+  test('[NODE1] a crash with a log that knows no member does not stop the next start', async () => {
     const stateDir = await copy();
     await rm(join(stateDir, 'raft'), { recursive: true });
     const stored = await new KeyFiles(join(stateDir, 'certificates')).load();
@@ -151,7 +151,7 @@ describe('founding', () => {
     assert.deepEqual(await run(stateDir), first);
   });
 
-  test('a key without the key of the log is refused in words, and nothing is lost', async () => {
+  test('[NODE3] a key without the key of the log is refused in words, and nothing is lost', async () => {
     const stateDir = await copy();
     const keys = new KeyFiles(join(stateDir, 'certificates'));
     const stored = await keys.load();
@@ -162,13 +162,13 @@ describe('founding', () => {
     assert.deepEqual(await run(stateDir), facts);
   });
 
-  test('a damaged certificate is refused, not replaced', async () => {
+  test('[NODE3] a damaged certificate is refused, not replaced', async () => {
     const stateDir = await copy();
     await truncate(join(stateDir, 'certificates', 'swarm-node.crt'), 20);
     await assert.rejects(run(stateDir), /certificate key mismatch/);
   });
 
-  test('a start that fails leaves nothing behind that hinders the next', async () => {
+  test('[NODE5] a start that fails leaves nothing behind that hinders the next', async () => {
     const stateDir = await copy();
     await run(await copy(), async (other) => {
       const port = Number(other.manager?.address.split(':').at(-1));
@@ -177,7 +177,7 @@ describe('founding', () => {
     assert.deepEqual(await run(stateDir), facts);
   });
 
-  test('a manager that stops ends the streams of others itself, with its words', async () => {
+  test('[MGR3] a manager that stops ends the streams of others itself, with its words', async () => {
     const stateDir = await copy();
     const path = join(stateDir, 'control.sock');
     const request = { selector: { nodeIds: ['any'] }, options: { follow: true } };

@@ -13,7 +13,7 @@ async function folder() {
 
 const peer = (nodeId: string, addr: string): Peer => Peer.create({ nodeId, addr });
 
-test('what is written is read again, sorted by node, for this user only', async () => {
+test('[NODE4] what is written is read again, sorted by node, for this user only', async () => {
   await using here = await folder();
   assert.deepEqual(await readPeers(here.path), []);
   await writePeers(here.path, [peer('b', 'hb:1'), peer('a', '[::1]:2')]);
@@ -29,7 +29,7 @@ test('what is written is read again, sorted by node, for this user only', async 
   assert.deepEqual([await readPeers(here.path), await readdir(here.path)], [[], ['state.json']]);
 });
 
-test('a half-written new file is of no account', async () => {
+test('[NODE4] a half-written new file is of no account', async () => {
   await using here = await folder();
   await writePeers(here.path, [peer('a', 'h:1')]);
   await writeFile(join(here.path, 'state.json.new'), '[{"node_');
