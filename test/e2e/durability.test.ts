@@ -16,9 +16,9 @@ import { type Control, shelves } from '../support/shelves.ts';
 import { Undo } from '../support/undo.ts';
 
 /** Kills while clients write, and those of them that strike before the manager answers. */
-const KILLS = 24;
-const EARLY_KILLS = 6;
-const FOUNDING_KILLS = 6;
+const KILLS = 20;
+const EARLY_KILLS = 5;
+const FOUNDING_KILLS = 5;
 const CLIENTS = 6;
 /** Ended tasks that each slot keeps, in a new cluster. */
 const HISTORY = 5;
