@@ -120,6 +120,11 @@ describe('skein up', { timeout: 240_000 }, () => {
       const after = await running();
       assert.equal(after.length, 5);
       assert.equal(after.filter((line) => before.includes(line)).length, 3);
+      await writeFile(file, FILE(5).replace('workers: 2', 'workers: 1'));
+      const fewer = await run(up);
+      assert.match(fewer.stderr, /stopping worker-2: no longer in the file/);
+      assert.doesNotMatch(fewer.stdout, /worker-2/);
+      assert.equal((await running()).length, 5);
       await run(['down', file]);
       assert.deepEqual(processesOf(directory), []);
       assert.match((await run(up)).stdout, /web +replicated +5\/5/);

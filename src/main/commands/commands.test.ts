@@ -3,9 +3,14 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Config } from '@oclif/core';
-import { Cluster, Node, Task } from '../../shared/wire/gen/objects.ts';
+import { Cluster, Node, Service, Task } from '../../shared/wire/gen/objects.ts';
 import { LogMessage, LogStream } from '../../shared/wire/gen/logbroker.ts';
-import { NodeRole, NodeStatusState, TaskState } from '../../shared/wire/gen/types.ts';
+import {
+  NodeRole,
+  NodeStatusState,
+  TaskState,
+  UpdateStatusUpdateState,
+} from '../../shared/wire/gen/types.ts';
 import type { ClientCommand } from '../cli/client-command.ts';
 import { CommandError, ExitCode } from '../cli/command-error.ts';
 import {
@@ -316,6 +321,44 @@ describe('commands', () => {
       return true;
     });
     assert.equal(terminal.stderr, 'never: 0/1 ready\n');
+  });
+
+  test('the exit code tells how an update ended', async () => {
+    await run('service:create', ['-d', '--name', 'rolls', 'alpine']);
+    for (const [state, exitCode, text] of [
+      [
+        UpdateStatusUpdateState.PAUSED,
+        ExitCode.PAUSED,
+        'the update of service rolls is paused: why',
+      ],
+      [
+        UpdateStatusUpdateState.ROLLBACK_COMPLETED,
+        ExitCode.ROLLED_BACK,
+        'service rolls was rolled back: why',
+      ],
+    ] as const) {
+      const unwatch = socket.store.watch(({ changes }) => {
+        for (const change of changes) {
+          if (change.kind !== 'service' || change.action !== 'update') continue;
+          const service = change.object;
+          if (service.updateStatus !== undefined) continue;
+          void socket.store.update((tx) =>
+            tx.services.update(
+              Service.create({ ...service, updateStatus: { state, message: 'why' } }),
+            ),
+          );
+        }
+      });
+      try {
+        await assert.rejects(run('service:update', ['--force', 'rolls']), (error) => {
+          assert.ok(error instanceof CommandError);
+          assert.deepEqual([error.exitCode, error.message], [exitCode, text]);
+          return true;
+        });
+      } finally {
+        unwatch();
+      }
+    }
   });
 
   test('nodes: list, filter, label, drain, remove', async () => {

@@ -113,6 +113,7 @@ export class UpCommand extends Command {
       signal: interrupt.signal,
     });
     const stays = flags.detach || cluster.wasRunning;
+    let isUp = false;
     try {
       await this.#bringUp(cluster, {
         wish,
@@ -121,10 +122,12 @@ export class UpCommand extends Command {
         signal: interrupt.signal,
       });
       this.terminal.out(this.#nextSteps(cluster, args.file, stays));
+      isUp = true;
       if (!stays) await this.#hold(cluster, flags.quiet, interrupt.signal);
     } catch (error) {
       if (!interrupt.signal.aborted) throw explained(error, cluster, stays);
       if (stays) throw new CommandError('interrupted; the cluster goes on', ExitCode.INTERRUPTED);
+      if (!isUp) throw new CommandError('interrupted', ExitCode.INTERRUPTED);
     } finally {
       if (!stays) await this.#stop(cluster, hurry.signal);
       for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, onSignal);

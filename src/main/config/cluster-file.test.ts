@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { containerOf } from '../cli/service/edit.ts';
 import { readClusterFile, clusterName, type ClusterWish } from './cluster-file.ts';
 import { ConfigError } from './problems.ts';
+import { CLUSTER, SERVICE } from './schema.ts';
 
 const files = new Map([
   ['/etc/skein/key.txt', 'sesame'],
@@ -253,5 +254,18 @@ test('no text breaks the reader', () => {
       }
     }),
     { numRuns: 500 },
+  );
+});
+
+test('the reference names every key that there is', () => {
+  const words = new Set(
+    [...readFileSync('docs/cluster-file.md', 'utf8').matchAll(/`([a-z_]+)`/g)].map(
+      (m) => m[1] ?? '',
+    ),
+  );
+  const keys = [...Object.keys(CLUSTER.entries), ...Object.keys(SERVICE.entries)];
+  assert.deepEqual(
+    keys.filter((key) => !words.has(key)),
+    [],
   );
 });

@@ -2,7 +2,7 @@
  * A cluster on this machine as its file wishes it: one manager and its workers, each a process of its
  * own, which outlive the command that started them until they are told to stop.
  */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NodeStatusState } from '../../../shared/wire/gen/types.ts';
 import type { Node } from '../../../shared/wire/gen/objects.ts';
@@ -234,6 +234,21 @@ export class LocalCluster {
     throw new CommandError(`${what}; its last words in ${logFile}:\n${await lastWords(logFile)}`);
   }
 
+  /** Their nodes leave the cluster, and with them the identities in their folders. */
+  async #forgetNodes(names: ReadonlySet<string>): Promise<void> {
+    await withCluster(this.socket, async ({ control }) => {
+      const { nodes } = await control.ListNodes({});
+      for (const { id, description } of nodes) {
+        if (names.has(description?.hostname ?? '')) {
+          await control.RemoveNode({ nodeId: id, force: true });
+        }
+      }
+    });
+    for (const name of names) {
+      await rm(join(this.#options.stateDir, name), { recursive: true, force: true });
+    }
+  }
+
   async #endSurplus(): Promise<void> {
     const wished = new Set(this.#options.wish.workers.map(({ name }) => name));
     const surplus = this.#record.workers.filter(({ name }) => !wished.has(name));
@@ -242,6 +257,7 @@ export class LocalCluster {
       `stopping ${surplus.map(({ name }) => name).join(', ')}: no longer in the file`,
     );
     await stopAll({ workers: surplus }, this.#options.signal);
+    await this.#forgetNodes(new Set(surplus.map(({ name }) => name)));
     const workers = this.#record.workers.filter(({ name }) => wished.has(name));
     await this.#keep({ ...this.#record, workers });
   }
