@@ -16,11 +16,13 @@ import type { Manager } from '../../src/main/manager/manager.ts';
 import { Node } from '../../src/main/node/node.ts';
 import { Channel, type ServiceClient } from '../../src/main/rpc/client.ts';
 import type { Commit } from '../../src/main/store/transaction.ts';
+import type { ExecutorChoice } from '../../src/shared/lanes/tasks.ts';
 import { Random } from '../../src/shared/kit/random.ts';
 import { NodeSpecAvailability, type ServiceSpec } from '../../src/shared/wire/gen/specs.ts';
 import { TaskState } from '../../src/shared/wire/gen/types.ts';
 import type { Init } from '../../src/shared/wire/runtime.ts';
 import { describeTasks } from '../support/cluster.ts';
+import { killMarked, programsWith } from '../support/programs.ts';
 import { until } from '../support/until.ts';
 
 const WORKERS = 4;
@@ -38,6 +40,8 @@ const PORTED = [8, 12, 6, 10] as const;
 const KILLS_PER_PHASE = 12;
 const KILL_GAP_MS = 120;
 const PATIENCE_MS = 60_000;
+/** What a task says whose process was killed. */
+const KILLED = 'task: non-zero exit (137)';
 
 const replicated = (replicas: number) =>
   ({ case: 'replicated', value: { replicas: BigInt(replicas) } }) as const;
@@ -81,13 +85,14 @@ class Cluster implements AsyncDisposable {
     this.manager.store.watch(this.watch.onCommit);
   }
 
-  static async start(): Promise<Cluster> {
+  /** As many workers as `executors`. */
+  static async start(executors: readonly ExecutorChoice['kind'][]): Promise<Cluster> {
     const directory = mkdtempSync(join(tmpdir(), 'skein-threads-'));
     const cluster = new Cluster(directory, await startNode(directory, 'manager', undefined));
     const { clusters } = await cluster.control.ListClusters({});
     const token = clusters[0]?.rootCa.joinTokens.worker ?? '';
-    const to = { address: cluster.manager.address, token };
-    for (let i = 0; i < WORKERS; i += 1) {
+    for (const [i, kind] of executors.entries()) {
+      const to = { address: cluster.manager.address, token, kind };
       cluster.#nodes.push(await startNode(directory, `worker-${i}`, to));
     }
     await Promise.all(cluster.#nodes.map((node) => node.ready));
@@ -107,9 +112,13 @@ class Cluster implements AsyncDisposable {
     const kind = random.below(3);
     if (kind === 0) return pools.allocator.engine.kill(0);
     if (kind === 1) return pools.placement.kill();
-    const worker = this.#nodes[1 + random.below(WORKERS)];
+    return this.killController(random);
+  }
+
+  async killController(random: Random): Promise<void> {
+    const worker = this.#nodes[1 + random.below(this.#nodes.length - 1)];
     assert.ok(worker?.controllers);
-    return worker.controllers.kill(random.below(THREADS));
+    await worker.controllers.kill(random.below(THREADS));
   }
 
   /** How many threads each leader's place has had by now. */
@@ -172,10 +181,22 @@ class Cluster implements AsyncDisposable {
   }
 }
 
+type Joining = {
+  readonly address: string;
+  readonly token: string;
+  readonly kind: ExecutorChoice['kind'];
+};
+
+function executorOf(kind: ExecutorChoice['kind'], stateDir: string): ExecutorChoice {
+  if (kind === 'process') return { kind, stateDir };
+  assert.equal(kind, 'simulated');
+  return { kind: 'simulated', seed: 1 };
+}
+
 async function startNode(
   directory: string,
   hostname: string,
-  to: { readonly address: string; readonly token: string } | undefined,
+  to: Joining | undefined,
 ): Promise<Node> {
   const loopback = { host: '127.0.0.1', port: 0 };
   const { DRAIN, ACTIVE } = NodeSpecAvailability;
@@ -184,7 +205,7 @@ async function startNode(
     hostname,
     join: to,
     availability: to === undefined ? DRAIN : ACTIVE,
-    executor: to === undefined ? undefined : { kind: 'simulated', seed: 1 },
+    executor: to && executorOf(to.kind, join(directory, hostname)),
     taskThreads: THREADS,
     manager: {
       listen: loopback,
@@ -248,7 +269,7 @@ function seeded(t: TestContext): Random {
 
 test('killed placement, allocator and controller threads lose nothing', async (t) => {
   const random = seeded(t);
-  await using cluster = await Cluster.start();
+  await using cluster = await Cluster.start(Array.from({ length: WORKERS }, () => 'simulated'));
   const { control, manager, watch } = cluster;
   const replicas = new Map<string, number>();
   const kills = async (): Promise<void> => {
@@ -319,4 +340,48 @@ test('killed placement, allocator and controller threads lose nothing', async (t
     `killed: ${generations.join()}`,
   );
   t.diagnostic(`${3 * KILLS_PER_PHASE} kills, ${watch.created} tasks`);
+});
+
+test('real processes outlive the threads that watch them, and their ends are still seen', async (t) => {
+  const random = seeded(t);
+  await using cluster = await Cluster.start(['process']);
+  const mark = `SKEIN_TEST_THREADS=${process.pid}`;
+  t.after(() => killMarked(mark));
+  const container = { image: 'none', command: ['sleep', '10000'], env: [mark] };
+  const task = {
+    runtime: { case: 'container', value: container },
+    restart: { delay: { nanos: 200_000_000 } },
+  } as const;
+  const kills = async (): Promise<void> => {
+    for (let i = 0; i < KILLS_PER_PHASE / 2; i += 1) {
+      await sleep(random.below(KILL_GAP_MS));
+      await cluster.killController(random);
+    }
+  };
+  const created = cluster.create({ annotations: { name: 'real' }, task }, 20);
+  await Promise.all([kills(), created]);
+  const id = await created;
+  await cluster.settles(new Map([[id, 20]]));
+  const before = programsWith(mark);
+  assert.equal(before.size, 20);
+  assert.deepEqual(cluster.watch.wrong, []);
+
+  await Promise.all([kills(), cluster.scale(id, 30)]);
+  await cluster.settles(new Map([[id, 30]]));
+  const after = programsWith(mark);
+  assert.equal(after.size, 30);
+  for (const [taskId, pid] of before) assert.equal(after.get(taskId), pid, 'it was left alone');
+  assert.deepEqual(cluster.watch.wrong, []);
+
+  // The thread that started it is gone; the one that took it over tells how it ended.
+  const [[victim, pid] = assert.fail()] = before;
+  process.kill(pid, 'SIGKILL');
+  await until('its end is seen', PATIENCE_MS, () =>
+    cluster.watch.wrong.some(
+      (text) => text === `${victim} is in state ${TaskState.FAILED}: ${KILLED}`,
+    ),
+  );
+  await cluster.control.RemoveService({ serviceId: id });
+  await cluster.settles(new Map());
+  await until('no process is left', PATIENCE_MS, () => programsWith(mark).size === 0);
 });

@@ -3,7 +3,7 @@
  * and a folder of their own, and a typed client on the control socket. Whatever becomes of the test,
  * `Undo` ends the processes, their tasks included, and removes the files.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import type { ServiceSpec, TaskSpec } from '../../src/shared/wire/gen/specs.ts';
 import { NodeStatusState, TaskState } from '../../src/shared/wire/gen/types.ts';
 import type { Init } from '../../src/shared/wire/runtime.ts';
 import { Daemon } from './daemon.ts';
-import { endProcess } from './run.ts';
+import { killMarked, programsWith } from './programs.ts';
 import { removeTraces, tracesOf } from './traces.ts';
 import type { Undo } from './undo.ts';
 import { until } from './until.ts';
@@ -24,8 +24,6 @@ export const PATIENCE_MS = 30_000;
 
 /** Set in every process of a cluster, and inherited by its tasks: so they are found at the end. */
 const MARK = 'SKEIN_TEST_CLUSTER';
-/** What the process executor puts into the environment of a task. */
-const TASK_ID = 'SKEIN_TASK_ID=';
 
 export type ClusterOptions = {
   readonly undo: Undo;
@@ -60,7 +58,7 @@ export class Cluster {
     const directory = mkdtempSync(join(tmpdir(), 'skein-e2e-'));
     undo.add(`remove ${directory}`, () => rmSync(directory, { recursive: true, force: true }));
     undo.add('remove what nodes keep elsewhere', () => this.#nodeIds.forEach(removeTraces));
-    undo.add('end the tasks', () => killMarked(directory));
+    undo.add('end the tasks', () => killMarked(this.#mark));
     this.directory = directory;
     this.address = `127.0.0.1:${port}`;
     this.socketPath = join(directory, 'control.sock');
@@ -70,6 +68,10 @@ export class Cluster {
     const channel = new Channel({ to: 'socket', path: this.socketPath });
     undo.add('close the client', () => channel.close());
     this.control = channel.service('Control');
+  }
+
+  get #mark(): string {
+    return `${MARK}=${this.directory}`;
   }
 
   /** A cluster whose manager was not started yet. */
@@ -164,21 +166,13 @@ export class Cluster {
 
   /** A task that runs a command as a process, and is found again by `programs`. */
   program(...command: readonly string[]): Init<TaskSpec> {
-    const env = [`${MARK}=${this.directory}`];
+    const env = [this.#mark];
     return { runtime: { case: 'container', value: { image: 'none', command, env } } };
   }
 
   /** What really runs, whatever the manager thinks: the process of each task. @throws on two of one */
   programs(): ReadonlyMap<string, number> {
-    const pids = new Map<string, number>();
-    for (const [pid, entries] of marked(this.directory)) {
-      const id = entries.find((entry) => entry.startsWith(TASK_ID))?.slice(TASK_ID.length);
-      if (id === undefined) continue;
-      const other = pids.get(id);
-      if (other !== undefined) throw new Error(`task ${id} runs twice: ${other} and ${pid}`);
-      pids.set(id, pid);
-    }
-    return pids;
+    return programsWith(this.#mark);
   }
 
   /** Folders that workers with processes for tasks keep of them. */
@@ -234,25 +228,3 @@ const lineOf = ({ id, slot, nodeId, desiredState, status }: Task): string =>
 /** A line for each of the first tasks. */
 export const describeTasks = (tasks: readonly Task[]): string =>
   tasks.slice(0, 40).map(lineOf).join('\n');
-
-/** Environments of the processes that carry this cluster's mark, by process id. */
-function marked(directory: string): Map<number, readonly string[]> {
-  const found = new Map<number, readonly string[]>();
-  for (const pid of readdirSync('/proc').map(Number)) {
-    if (!(pid > 0) || pid === process.pid) continue;
-    try {
-      const entries = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-      if (entries.includes(`${MARK}=${directory}`)) found.set(pid, entries);
-    } catch {
-      // Gone meanwhile, or not ours to read.
-    }
-  }
-  return found;
-}
-
-function killMarked(directory: string): void {
-  for (const pid of marked(directory).keys()) {
-    process.kill(pid, 'SIGKILL');
-    endProcess(pid, PATIENCE_MS);
-  }
-}
