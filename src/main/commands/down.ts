@@ -4,7 +4,14 @@ import { Command, Flags } from '@oclif/core';
 import { CommandError } from '../cli/command-error.ts';
 import { processTerminal, type Terminal } from '../cli/terminal.ts';
 import { stopAll } from '../cli/up/processes.ts';
-import { isAlive, readRecord, removeState, stateDirFor, writeRecord } from '../cli/up/state.ts';
+import {
+  isAlive,
+  readRecord,
+  removeState,
+  stateDirFor,
+  withLock,
+  writeRecord,
+} from '../cli/up/state.ts';
 import { clusterName } from '../config/cluster-file.ts';
 import { fileArgument, stateDirFlag } from './up.ts';
 
@@ -42,9 +49,11 @@ export class DownCommand extends Command {
           ? 'nothing is running\n'
           : 'stopping: tasks first, then workers, then the manager\n',
       );
-      await stopAll({ manager, workers }, hurry.signal);
+      await withLock(stateDir, async () => {
+        await stopAll({ manager, workers }, hurry.signal);
+        if (!flags.purge) await writeRecord(stateDir, { ...rest, workers: [] });
+      });
       if (flags.purge) await removeState(stateDir, record.socket);
-      else await writeRecord(stateDir, { ...rest, workers: [] });
       this.terminal.err(flags.purge ? `stopped, and ${stateDir} removed\n` : 'stopped\n');
     } finally {
       process.off('SIGINT', onSignal);

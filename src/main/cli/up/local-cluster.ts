@@ -2,7 +2,7 @@
  * A cluster on this machine as its file wishes it: one manager and its workers, each a process of its
  * own, which outlive the command that started them until they are told to stop.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NodeStatusState } from '../../../shared/wire/gen/types.ts';
 import type { Node } from '../../../shared/wire/gen/objects.ts';
@@ -19,6 +19,7 @@ import {
   type ProcessRecord,
   readRecord,
   socketFor,
+  withLock,
   writeRecord,
 } from './state.ts';
 
@@ -85,8 +86,11 @@ export class LocalCluster {
 
   /** Starts what is missing, ends workers that the file no longer has, and waits until all are ready. */
   async start(): Promise<void> {
+    await withLock(this.#options.stateDir, () => this.#start());
+  }
+
+  async #start(): Promise<void> {
     const { stateDir, say } = this.#options;
-    await mkdir(stateDir, { recursive: true, mode: 0o700 });
     const executors = await this.#executors();
     if (this.#record.manager === undefined) {
       say(`starting a manager at ${this.#record.address}; state in ${stateDir}`);
@@ -106,9 +110,11 @@ export class LocalCluster {
 
   /** Ends every process; what they keep on disk stays. */
   async stop(hurry: AbortSignal): Promise<void> {
-    await stopAll(this.#record, hurry);
-    const { manager: _, ...rest } = this.#record;
-    await this.#keep({ ...rest, workers: [] });
+    await withLock(this.#options.stateDir, async () => {
+      await stopAll(this.#record, hurry);
+      const { manager: _, ...rest } = this.#record;
+      await this.#keep({ ...rest, workers: [] });
+    });
   }
 
   async #keep(record: ClusterRecord): Promise<void> {

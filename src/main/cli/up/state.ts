@@ -98,3 +98,44 @@ export function startTimeOf(pid: number): string | undefined {
 export function isAlive({ pid, startedAt }: ProcessRecord): boolean {
   return startTimeOf(pid) === startedAt;
 }
+
+const HOLDER = v.object({ pid: v.number(), startedAt: v.string() });
+
+/** Whether the lock's holder is still there; a lock that cannot be read has none. */
+async function isHeld(path: string): Promise<number | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const holder = v.safeParse(v.pipe(v.string(), v.parseJson(), HOLDER), text);
+  if (!holder.success) return undefined;
+  return isAlive({ name: 'holder', ...holder.output }) ? holder.output.pid : undefined;
+}
+
+/**
+ * Runs `work` while no other command starts or stops processes of this cluster.
+ *
+ * @throws CommandError when another one does
+ */
+export async function withLock<T>(stateDir: string, work: () => Promise<T>): Promise<T> {
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const path = join(stateDir, 'lock');
+  const content = JSON.stringify({ pid: process.pid, startedAt: startTimeOf(process.pid) ?? '' });
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      await writeFile(path, content, { flag: 'wx', mode: 0o600 });
+      break;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      const pid = await isHeld(path);
+      if (pid !== undefined || !isFirst) {
+        throw new CommandError(
+          `another "skein up" or "skein down" is at work on this cluster (pid ${pid ?? 'unknown'})`,
+        );
+      }
+      await rm(path, { force: true });
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(path, { force: true });
+  }
+}
