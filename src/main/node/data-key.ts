@@ -10,6 +10,8 @@ import {
 import { DATA_KEY_BYTES } from '../raft/log/cipher.ts';
 
 const HEADER = 'raft-dek';
+/** Set once the log that the key seals holds a cluster: without that log the key is of no use. */
+const FOUNDED = 'skein-founded';
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -29,3 +31,9 @@ export function dataKeyOf(headers: Headers): Uint8Array | undefined {
   if (header === undefined) return undefined;
   return MaybeEncryptedRecord.decode(Buffer.from(header, 'base64')).data;
 }
+
+/** Whether the log of this key has held a cluster. */
+export const isFounded = (headers: Headers): boolean => headers[FOUNDED] === 'true';
+
+/** The headers of a key whose log holds a cluster. */
+export const foundedHeaders = (headers: Headers): Headers => ({ ...headers, [FOUNDED]: 'true' });

@@ -3,7 +3,7 @@
  * start founds a cluster, and a founded cluster is never founded again.
  */
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rm, truncate } from 'node:fs/promises';
+import { cp, mkdtemp, rename, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -80,6 +80,18 @@ describe('founding', () => {
     return path;
   };
 
+  /** The same while founding was under way: the key does not say yet that its log holds a cluster. */
+  const unfinished = async (): Promise<string> => {
+    const stateDir = await copy();
+    const keys = new KeyFiles(join(stateDir, 'certificates'));
+    const stored = await keys.load();
+    assert.ok(stored);
+    const { 'skein-founded': said, ...headers } = stored.headers;
+    assert.equal(said, 'true');
+    await keys.save(stored.certificatePem, stored.keyPem, headers);
+    return stateDir;
+  };
+
   test('the first objects: a cluster, this manager and its networks', async () => {
     const again = await run(await copy(), (node) => {
       node.manager?.store.view((view) => {
@@ -131,7 +143,7 @@ describe('founding', () => {
   };
   for (const [when, missing] of Object.entries(crashes)) {
     test(`[NODE1] a crash ${when} does not stop the next start`, async () => {
-      const stateDir = await copy();
+      const stateDir = await unfinished();
       for (const path of missing) await rm(join(stateDir, path), { recursive: true });
       const first = await run(stateDir);
       assert.notEqual(first.clusterId, facts.clusterId);
@@ -139,8 +151,21 @@ describe('founding', () => {
     });
   }
 
-  test('[NODE1] a crash with a log that knows no member does not stop the next start', async () => {
+  test('[NODE6] a log that is lost is a reason to stop, not to found another cluster', async () => {
     const stateDir = await copy();
+    const away = join(root, 'away');
+    await rename(join(stateDir, 'raft'), away);
+    await assert.rejects(
+      run(stateDir),
+      /held the log of this manager and is empty now: put it back/,
+    );
+    await rm(join(stateDir, 'raft'), { recursive: true, force: true });
+    await rename(away, join(stateDir, 'raft'));
+    assert.deepEqual(await run(stateDir), facts);
+  });
+
+  test('[NODE1] a crash with a log that knows no member does not stop the next start', async () => {
+    const stateDir = await unfinished();
     await rm(join(stateDir, 'raft'), { recursive: true });
     const stored = await new KeyFiles(join(stateDir, 'certificates')).load();
     const dataKey = dataKeyOf(stored?.headers ?? {});

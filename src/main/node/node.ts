@@ -27,9 +27,21 @@ import { TaskPool, type StatusUpdate } from '../pools/tasks.ts';
 import { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Channel, type ChannelTarget } from '../rpc/client.ts';
-import { dataKeyOf, newDataKeyHeaders } from './data-key.ts';
+import { dataKeyOf, foundedHeaders, isFounded, newDataKeyHeaders } from './data-key.ts';
 import { type NodeOffer, withOffer } from './offer.ts';
 import { readPeers, writePeers } from './peers-file.ts';
+
+/** The raft log of a manager is gone, and with it the cluster as this manager knew it. */
+export class LogLostError extends Error {
+  override readonly name = 'LogLostError';
+
+  constructor(directory: string) {
+    super(
+      `${directory} held the log of this manager and is empty now: put it back from a copy, ` +
+        'or start with a new --state-dir to found another cluster',
+    );
+  }
+}
 
 export type HostPort = { readonly host: string; readonly port: number };
 
@@ -164,6 +176,7 @@ export class Node {
       const log = new LmdbLog(directory, dataKey);
       if (log.member() !== undefined) return { log, founded: undefined };
       await log[Symbol.asyncDispose]();
+      if (isFounded(stored?.headers ?? {})) throw new LogLostError(directory);
     } else if (stored !== undefined) {
       throw new Error(`the node key in ${this.#options.stateDir} lacks the key of the raft log`);
     }
@@ -202,9 +215,18 @@ export class Node {
     });
     const running = this.#manager;
     this.#stops.push(() => running.stop());
+    await this.#markFounded();
     await running.start();
     this.#remotes.keep(new Set());
     this.#remotes.observe(Peer.create({ nodeId: this.nodeId, addr: running.address }), 10);
+  }
+
+  /** From now on an empty log is a lost one, and no reason to found a cluster anew. */
+  async #markFounded(): Promise<void> {
+    const stored = await this.#keys.load();
+    if (stored === undefined || isFounded(stored.headers)) return;
+    const { certificatePem, keyPem, headers } = stored;
+    await this.#keys.save(certificatePem, keyPem, foundedHeaders(headers));
   }
 
   /** How to reach a manager: this node's own by its socket, others by their address. */
