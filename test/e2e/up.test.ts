@@ -146,6 +146,7 @@ describe('skein up', { timeout: 240_000 }, () => {
     await Promise.race([shown, end]);
     assert.equal((await running()).length, 3);
     child.kill('SIGINT');
+    child.kill('SIGINT');
     const { code, stderr } = await end;
     assert.equal(code, 0, stderr);
     assert.match(stderr, /stopping: tasks first, then workers, then the manager\nstopped\n$/);

@@ -17,10 +17,13 @@ import { processTerminal, type Terminal } from '../cli/terminal.ts';
 import { LocalCluster } from '../cli/up/local-cluster.ts';
 import { poll } from '../cli/up/processes.ts';
 import { stateDirFor } from '../cli/up/state.ts';
+import { realEnv } from '../env.ts';
 import { timeoutMsOf, waitForServices, watchServices } from '../cli/wait.ts';
 
 const SHORT_ID = 12;
 const WATCH_PERIOD_MS = 500;
+/** A terminal and npm both pass Ctrl-C on: that is one wish, not two. */
+const SAME_SIGNAL_MS = 1000;
 
 export const fileArgument = {
   file: Args.string({
@@ -97,8 +100,11 @@ export class UpCommand extends Command {
     const stateDir = flags['state-dir'] ?? (await stateDirFor(args.file, wish.name));
     const interrupt = new AbortController();
     const hurry = new AbortController();
+    let firstMs: number | undefined;
     const onSignal = (): void => {
-      if (interrupt.signal.aborted) hurry.abort();
+      const nowMs = realEnv.nowMs();
+      firstMs ??= nowMs;
+      if (nowMs - firstMs > SAME_SIGNAL_MS) hurry.abort();
       interrupt.abort();
     };
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
@@ -121,7 +127,7 @@ export class UpCommand extends Command {
         isQuiet: flags.quiet,
         signal: interrupt.signal,
       });
-      this.terminal.out(this.#nextSteps(cluster, args.file, stays));
+      this.terminal.out(this.#nextSteps(cluster, { file: args.file, stays, wish }));
       isUp = true;
       if (!stays) await this.#hold(cluster, flags.quiet, interrupt.signal);
     } catch (error) {
@@ -164,19 +170,22 @@ export class UpCommand extends Command {
     return `\n${tableOf(nodesInOrder(nodes), nodeColumns(short), columns)}\n${tableOf(rows, serviceColumns(short), columns)}`;
   }
 
-  #nextSteps(cluster: LocalCluster, file: string, stays: boolean): string {
+  #nextSteps(
+    cluster: LocalCluster,
+    { file, stays, wish }: { file: string; stays: boolean; wish: ClusterWish },
+  ): string {
     const skein = commandName(this.config.root);
-    const first = `export SKEIN_SOCKET=${cluster.socket}`;
-    const lines = [
-      first,
+    const name = wish.services[0]?.annotations.name ?? 'NAME';
+    const steps = [
+      `export SKEIN_SOCKET=${cluster.socket}`,
       `${skein} service ls`,
-      `${skein} service ps NAME`,
-      `${skein} service logs --follow NAME`,
+      `${skein} service ps ${name}`,
+      `${skein} service logs --follow ${name}`,
+      ...(stays ? [`${skein} down ${file}`] : []),
     ];
-    const end = stays ? `${skein} down ${file}` : 'Ctrl-C here stops everything';
-    const steps = stays ? [...lines, end] : lines;
-    const hint = stays ? '' : `\n${end}.\n`;
-    return `\nThe cluster runs. Next${stays ? '' : ', in another terminal'}:\n\n${steps.map((line) => `    ${line}\n`).join('')}${hint}`;
+    const where = stays ? '' : ', in another terminal';
+    const end = stays ? '' : '\nCtrl-C here stops everything.\n';
+    return `\nThe cluster runs. Next${where}:\n\n${steps.map((step) => `    ${step}\n`).join('')}${end}`;
   }
 
   /** Shows what becomes of the services until a signal; or until a process of the cluster ends, which is an error. */
