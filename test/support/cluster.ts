@@ -107,9 +107,11 @@ export class Cluster {
     });
   }
 
-  /** Resolves when the manager answers on its control socket. */
+  /** Resolves when the manager answers on its control socket. @throws Error at once when it ends */
   async answers(): Promise<void> {
-    await this.until('the manager answers', () => this.object());
+    const { manager } = this;
+    await this.until('the manager answers', async () => !manager.isRunning || this.object());
+    if (!manager.isRunning) throw new Error(`the manager did not stay:\n${manager.tail()}`);
   }
 
   /** The cluster's own object. */
