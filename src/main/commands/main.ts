@@ -1,5 +1,5 @@
 /** The command line from outside: arguments in, exit code out. Errors are one line on stderr. */
-import { Errors, flush, run } from '@oclif/core';
+import { Errors, run } from '@oclif/core';
 import { RpcError } from '../rpc/errors.ts';
 import { CommandError } from '../cli/command-error.ts';
 
@@ -13,11 +13,16 @@ function describe(error: unknown): { readonly text: string; readonly code: numbe
   return { text: error instanceof Error ? error.message : String(error), code: 1 };
 }
 
+/** Who reads our output may stop reading, as `head` does: that is no failure of ours. */
+function onLostReader(error: Error): void {
+  if (!('code' in error && error.code === 'EPIPE')) throw error;
+}
+
 /** Runs the command that `argv` names; gives the exit code. `url` is that of the file in `bin/`. */
 export async function main(argv: string[], url: string): Promise<number> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', onLostReader);
   try {
     await run(argv, url);
-    await flush();
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof Errors.ExitError) return error.oclif.exit ?? 0;

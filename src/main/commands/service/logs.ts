@@ -69,6 +69,8 @@ export class ServiceLogsCommand extends ClientCommand {
     const interrupt = new AbortController();
     const onInterrupt = (): void => interrupt.abort();
     process.once('SIGINT', onInterrupt);
+    // Nobody reads any more.
+    process.stdout.once('error', onInterrupt);
     try {
       await withCluster(flags.socket, async (cluster) => {
         const selector = await selectorOf(cluster.control, args.service);
@@ -82,6 +84,7 @@ export class ServiceLogsCommand extends ClientCommand {
       });
     } finally {
       process.off('SIGINT', onInterrupt);
+      process.stdout.off('error', onInterrupt);
     }
   }
 
