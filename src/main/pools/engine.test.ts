@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Random } from '../../shared/kit/random.ts';
 import type { Lane } from '../../shared/lanes/lane.ts';
-import { Engine, type EngineOptions, type ThreadPlace } from './engine.ts';
+import { Engine } from './engine.ts';
+import type { EngineOptions, ThreadPlace } from './engine-options.ts';
 import { workerEntry } from './entry.ts';
 import type { EchoData, FromEcho, ToEcho } from './testing/echo-entry.ts';
 

@@ -14,7 +14,7 @@ import { createLaneMemory } from '../../shared/lanes/lane-memory.ts';
 import { Lane, type LaneStats } from '../../shared/lanes/lane.ts';
 import { listen } from '../../shared/lanes/listen.ts';
 import type { ThreadStart } from '../../shared/lanes/serve.ts';
-import type { EngineOptions, ThreadPlace } from './engine.ts';
+import type { EngineOptions, ThreadPlace } from './engine-options.ts';
 
 /** How a thread came to its end. */
 type Ending = { readonly reason: string; readonly cause: unknown };

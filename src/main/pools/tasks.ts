@@ -19,7 +19,8 @@ import { SubscriptionMessage } from '../../shared/wire/gen/logbroker.ts';
 import { Config, Secret } from '../../shared/wire/gen/objects.ts';
 import { NodeDescription, TaskStatus } from '../../shared/wire/gen/types.ts';
 import type { Log } from '../log.ts';
-import { Engine, type ThreadPlace } from './engine.ts';
+import { Engine } from './engine.ts';
+import type { ThreadPlace } from './engine-options.ts';
 import { workerEntry } from './entry.ts';
 import { TaskLogs } from './task-logs.ts';
 
