@@ -28,6 +28,8 @@ export class Faults {
   readonly #managers: readonly SimulatedManager[];
   /** How often a leader ends just after its election. */
   #leaderCrashPercent = 0;
+  /** How often a voter ends while it stores its vote. */
+  #voterCrashPercent = 0;
   /** How many more messages of a manager arrive before it ends. */
   readonly #lastMessages = new Map<SimulatedManager, number>();
   #over = false;
@@ -40,18 +42,19 @@ export class Faults {
 
   begin(): void {
     const world = this.#world;
-    this.#leaderCrashPercent = world.pick([0, 0, 30, 95]);
+    this.#voterCrashPercent = world.pick([0, 0, 30, 60]);
+    this.#leaderCrashPercent = world.pick([0, 30, 95, 95]);
     this.#network.lossPercent = world.upTo(12);
     this.#network.repeatPercent = world.upTo(12);
     this.#network.delayMsMax = world.pick([2, 10, 60]);
     for (const manager of this.#managers) manager.clockRate = 0.7 + world.upTo(0.7);
-    this.#every(world.pick([400, 1_500, 6_000]), () => this.#crash(world.pick(this.#managers)));
-    this.#every(world.pick([500, 2_000, 8_000]), () => this.#partition());
-    this.#every(world.pick([500, 2_000, 8_000]), () => this.#cutOneWay());
-    this.#every(world.pick([1_000, 4_000]), () => this.#slowDisk(world.pick(this.#managers)));
-    this.#every(world.pick([3_000, 12_000]), () => this.#fillDisk(world.pick(this.#managers)));
-    this.#every(world.pick([1_000, 4_000]), () => this.#stall(world.pick(this.#managers)));
-    this.#every(world.pick([1_000, 4_000]), () => this.#jump(world.pick(this.#managers)));
+    this.#every([400, 1_500, 6_000], () => this.#crash(world.pick(this.#managers)));
+    this.#every([500, 2_000, 8_000], () => this.#partition());
+    this.#every([500, 2_000, 8_000], () => this.#cutOneWay());
+    this.#every([1_000, 4_000], () => this.#slowDisk(world.pick(this.#managers)));
+    this.#every([3_000, 12_000], () => this.#fillDisk(world.pick(this.#managers)));
+    this.#every([1_000, 4_000], () => this.#stall(world.pick(this.#managers)));
+    this.#every([1_000, 4_000], () => this.#jump(world.pick(this.#managers)));
   }
 
   /** Everything is whole again from now on. */
@@ -73,7 +76,21 @@ export class Faults {
   elected(manager: SimulatedManager): void {
     const world = this.#world;
     if (this.#over || !world.chance(this.#leaderCrashPercent)) return;
-    this.#lastMessages.set(manager, world.random.below(6));
+    this.#lastMessages.set(manager, world.random.below(world.pick([1, 3, 6])));
+  }
+
+  /** A manager votes: what it must not forget. It is back before the next candidate asks. */
+  voted(manager: SimulatedManager): void {
+    const world = this.#world;
+    if (this.#over || !world.chance(this.#voterCrashPercent)) return;
+    world.after(world.upTo(manager.disk.syncMsMax), () => {
+      if (this.#over || !manager.up) return;
+      this.counts.crashes += 1;
+      manager.crash();
+      world.after(world.upTo(10), () => {
+        if (!manager.up) manager.start();
+      });
+    });
   }
 
   /** A message of `manager` is about to arrive. @returns whether it does. */
@@ -87,12 +104,17 @@ export class Faults {
     return false;
   }
 
-  /** Does `fault` about every `meanMs`. */
-  #every(meanMs: number, fault: () => void): void {
+  /** Does `fault` about as often as one of `meansMs` says, or never. */
+  #every(meansMs: readonly number[], fault: () => void): void {
+    const meanMs = this.#world.pick([...meansMs, Infinity]);
+    if (meanMs !== Infinity) this.#repeat(meanMs, fault);
+  }
+
+  #repeat(meanMs: number, fault: () => void): void {
     this.#world.after(this.#world.upTo(2 * meanMs), () => {
       if (this.#over) return;
       fault();
-      this.#every(meanMs, fault);
+      this.#repeat(meanMs, fault);
     });
   }
 
@@ -107,7 +129,7 @@ export class Faults {
 
   #restart(manager: SimulatedManager): void {
     const world = this.#world;
-    world.after(world.upTo(world.pick([5, 200, 3_000])), () => {
+    world.after(world.upTo(world.pick([5, 300, 1_500])), () => {
       if (!manager.up) manager.start();
     });
   }

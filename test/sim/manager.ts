@@ -43,6 +43,7 @@ export type Group = {
   /** Brings messages to the other managers. */
   readonly send: (from: SimulatedManager, messages: readonly Message[]) => void;
   readonly onElected: (manager: SimulatedManager) => void;
+  readonly onVoted: (manager: SimulatedManager) => void;
   /** An error that the simulation does not know: the run has failed. */
   readonly onDefect: (error: unknown) => void;
 };
@@ -148,7 +149,7 @@ export class SimulatedManager {
   }
 
   #begin(): Life {
-    const { world, checks, settings, send, snapshotInterval, onElected } = this.#group;
+    const { world, checks, settings, send, snapshotInterval, onElected, onVoted } = this.#group;
     const turns = this.#turns(() => life);
     const { raftId } = this.member;
     const log = this.disk.open(({ entries }) => checks.stores(raftId, entries, log));
@@ -175,6 +176,7 @@ export class SimulatedManager {
       settings: {
         ...settings,
         trace: (event) => {
+          if (event.kind === 'voted' && event.granted) onVoted(this);
           if (event.kind !== 'role' || event.role !== 'leader') return;
           world.note(`${this.name} leads term ${event.term}`);
           checks.leads(raftId, event.term, log);

@@ -26,6 +26,11 @@ export const BUGS: Readonly<Record<string, Bug>> = {
     right: 'await log.save({ ...persist, hardState });',
     wrong: 'await log.save({ ...persist, hardState: null });',
   },
+  'shared-version': {
+    file: 'src/main/store/writes.ts',
+    right: 'return Math.max(context.version, stored + 1);',
+    wrong: 'return context.version;',
+  },
 };
 
 const ROOT = new URL('../../', import.meta.url).href;

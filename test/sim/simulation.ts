@@ -110,7 +110,7 @@ class Simulation {
       members,
       checks: this.#checks,
       settings: {
-        electionTicks: 3 + world.random.below(4),
+        electionTicks: world.pick([3, 3, 6]),
         preVote: world.chance(50),
         maxSizePerMsg: world.pick([1, 400, 65_535]),
         maxInflightMsgs: world.pick([2, 256]),
@@ -118,6 +118,7 @@ class Simulation {
       snapshotInterval: world.pick([0, 10, 40]),
       send: (from, messages) => this.#send(from, messages),
       onElected: (manager) => this.#faults.elected(manager),
+      onVoted: (manager) => this.#faults.voted(manager),
       onDefect: (error) => {
         this.#defect ??= errorOf(error);
       },
