@@ -3,7 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RaftMember } from '../../shared/wire/gen/raft.ts';
+import { REAL_TURNS, type Turns } from '../kit/turns.ts';
 import { silentLog } from '../log.ts';
 import { foundLog, RaftDriver, type StateMachine } from './driver.ts';
 import { LmdbLog } from './log/lmdb-log.ts';
@@ -48,7 +50,7 @@ class Texts implements StateMachine {
 
 type Running = { driver: RaftDriver; machine: Texts; log: LmdbLog } & AsyncDisposable;
 
-async function start(directory: string, interval = 0): Promise<Running> {
+async function start(directory: string, interval = 0, turns: Turns = REAL_TURNS): Promise<Running> {
   const log = new LmdbLog(directory, KEY);
   if (log.member() === undefined) await foundLog(log, MEMBER, []);
   const machine = new Texts();
@@ -59,6 +61,7 @@ async function start(directory: string, interval = 0): Promise<Running> {
     member: log.member() ?? MEMBER,
     randBelow: () => 0,
     logger: silentLog,
+    turns,
     snapshotEvery: () => ({ interval, keep: 5 }),
     send: (messages) => assert.deepEqual(messages, []),
     onLeadership: (now) => now && leads(),
@@ -102,6 +105,30 @@ test('a sole member leads at once, commits in order, and finds everything again'
     propose(again.driver, 'c');
     await again.machine.until(3);
     assert.deepEqual(again.machine.texts, ['a', 'b', 'c']);
+  });
+});
+
+test('what comes just as a round of work ends is not left until the next tick', async () => {
+  await inDirectory(async (directory) => {
+    // Time stands still, and turns follow each other as closely as they can.
+    const turns: Turns = {
+      soon: (run) => {
+        queueMicrotask(run);
+        return () => undefined;
+      },
+      every: () => () => undefined,
+    };
+    await using running = await start(directory, 0, turns);
+    const { driver, machine } = running;
+    for (let hops = 0; hops < 12; hops += 1) {
+      propose(driver, 'a');
+      await machine.until(2 * hops + 1);
+      for (let hop = 0; hop < hops; hop += 1) await Promise.resolve();
+      propose(driver, 'b');
+      // A proposal that was left shows itself: without ticks nothing comes any more.
+      const left = sleep(2_000, undefined, { ref: false }).then(() => assert.fail(`${hops} hops`));
+      await Promise.race([machine.until(2 * hops + 2), left]);
+    }
   });
 });
 

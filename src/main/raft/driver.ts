@@ -136,7 +136,7 @@ export class RaftDriver implements Log {
       ...settings,
     });
     this.#lastIndex = log.lastIndex();
-    await this.#pump();
+    await this.#work();
     if (this.#stopped) return;
     // Nobody else can be asked: a sole member need not wait for its timeout.
     const { voters } = this.#node.status();
@@ -210,10 +210,16 @@ export class RaftDriver implements Log {
     if (this.#stopped || this.#pumping !== undefined) return;
     this.#scheduled ??= this.#turns.soon(() => {
       this.#scheduled = undefined;
-      this.#pumping ??= this.#pump().finally(() => {
-        this.#pumping = undefined;
-      });
+      void this.#work();
     });
+  }
+
+  /** One pump at a time; what came in just as it ended starts the next. */
+  #work(): Promise<void> {
+    return (this.#pumping ??= this.#pump().finally(() => {
+      this.#pumping = undefined;
+      if (this.#node?.hasReady() === true) this.#wake();
+    }));
   }
 
   async #pump(): Promise<void> {
