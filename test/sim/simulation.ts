@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { RaftMember } from '../../src/shared/wire/gen/raft.ts';
-import { Message } from '../../src/shared/wire/gen/raftpb.ts';
+import { Message, MessageType } from '../../src/shared/wire/gen/raftpb.ts';
 import { Checks } from './checks.ts';
 import { SimulatedClient } from './client.ts';
 import { Faults } from './faults.ts';
@@ -157,7 +157,7 @@ class Simulation {
       const bytes = Message.encode(message);
       this.#network.send(from.name, to.name, () => {
         if (!this.#faults.passes(from)) return;
-        this.world.note(`${to.name} hears ${from.name}: ${bytes.length} of ${message.type}`);
+        this.world.note(`${to.name} hears ${from.name}: ${printMessage(message)}`, bytes);
         to.receive(Message.decode(bytes));
       });
     }
@@ -179,6 +179,15 @@ class Simulation {
     const late = this.#history.filter(({ answeredAt }) => answeredAt !== Infinity);
     assert.ok(late.length > 0, 'no client was ever answered');
   }
+}
+
+const MESSAGE_NAMES = new Map<number, string>(
+  Object.entries(MessageType).map(([name, type]) => [type, name]),
+);
+
+function printMessage({ type, term, logTerm, index, entries, commit, reject }: Message): string {
+  const numbers = `term ${term}, ${entries.length} behind ${logTerm}/${index}, commit ${commit}`;
+  return `${MESSAGE_NAMES.get(type)} ${numbers}${reject ? ', rejected' : ''}`;
 }
 
 function errorOf(thrown: unknown): Error {

@@ -35,10 +35,11 @@ export class World {
     return this.#eventCount;
   }
 
-  /** Says what happens: it becomes part of the run's digest. */
-  note(what: string): void {
+  /** Says what happens, and with what content: both become part of the run's digest. */
+  note(what: string, content?: Uint8Array): void {
     const line = `${this.#nowMs.toFixed(3)} ${what}`;
     this.#hash.update(line).update('\n');
+    if (content !== undefined) this.#hash.update(content);
     this.#listen?.(line);
   }
 
@@ -82,7 +83,7 @@ export class World {
     return this.random.unit() * 100 < percent;
   }
 
-  /** A time up to `most`, now and then much shorter. */
+  /** Anything from 0 up to, not including, `most`. */
   upTo(most: number): number {
     return this.random.unit() * most;
   }
