@@ -184,11 +184,9 @@ describe('commands', () => {
     );
     await fails('service:create', ['-d', '--secret', 'nope', 'alpine'], /^secret nope not found/);
     await fails('service:create', ['-d', '--env-file', '/nope', 'alpine'], /^--env-file \/nope: /);
-    await fails(
-      'service:create',
-      ['-d', '--name', 'ping', 'alpine'],
-      /service ping already exists/,
-    );
+    const taken = ['-d', '--name', 'taken', 'alpine'];
+    await run('service:create', taken);
+    await fails('service:create', taken, /service taken already exists/);
   });
 
   test('service update adds, removes, scales, goes back', async () => {
