@@ -83,7 +83,36 @@ describe('commands', () => {
       },
     });
   });
+  before(stuckService);
   after(() => socket[Symbol.asyncDispose]());
+
+  const err = `no suitable node (${'insufficient resources on 2 nodes; '.repeat(5)})`;
+
+  /** A service with a task that waits and one that has failed, for the tests that look at tasks. */
+  async function stuckService(): Promise<void> {
+    const [serviceId = ''] = await lines('service:create', '-d', '--name', 'stuck', 'alpine');
+    const common = { serviceId, nodeId: 'node2', serviceAnnotations: { name: 'stuck' } };
+    await socket.store.update((tx) => {
+      tx.tasks.create(
+        Task.create({
+          ...common,
+          id: 'task1',
+          slot: 1,
+          desiredState: TaskState.RUNNING,
+          status: { state: TaskState.PENDING, err },
+        }),
+      );
+      tx.tasks.create(
+        Task.create({
+          ...common,
+          id: 'task0',
+          slot: 1,
+          desiredState: TaskState.SHUTDOWN,
+          status: { state: TaskState.FAILED, err: 'task: non-zero exit (3)' },
+        }),
+      );
+    });
+  }
 
   async function run(
     name: ClientCommandName,
@@ -250,29 +279,6 @@ describe('commands', () => {
   });
 
   test('tasks show why they wait, whole', async () => {
-    const [serviceId = ''] = await lines('service:create', '-d', '--name', 'stuck', 'alpine');
-    const err = `no suitable node (${'insufficient resources on 2 nodes; '.repeat(5)})`;
-    const common = { serviceId, nodeId: 'node2', serviceAnnotations: { name: 'stuck' } };
-    await socket.store.update((tx) => {
-      tx.tasks.create(
-        Task.create({
-          ...common,
-          id: 'task1',
-          slot: 1,
-          desiredState: TaskState.RUNNING,
-          status: { state: TaskState.PENDING, err },
-        }),
-      );
-      tx.tasks.create(
-        Task.create({
-          ...common,
-          id: 'task0',
-          slot: 1,
-          desiredState: TaskState.SHUTDOWN,
-          status: { state: TaskState.FAILED, err: 'task: non-zero exit (3)' },
-        }),
-      );
-    });
     const table = (await run('service:ps', ['stuck'], new FakeTerminal({ columns: 100 }))).stdout;
     assert.equal(table.replaceAll(/\s+/g, '').includes(err.replaceAll(/\s+/g, '')), true);
     assert.match(table, /stuck\.1 .*w1 .*running .*pending/);
