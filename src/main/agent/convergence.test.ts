@@ -3,7 +3,6 @@
  * gives it, and the store knows what became of them: real agent, dispatcher, disk and network, with
  * sessions that break and leaders that come and go.
  */
-import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import fc from 'fast-check';
 import type { Task } from '../../shared/wire/gen/objects.ts';
