@@ -29,10 +29,15 @@ export type TaskStorage = Pick<
   'has' | 'ids' | 'get' | 'status' | 'all' | 'assign' | 'setStatuses' | 'remove'
 >;
 
+/**
+ * Once it is being closed it is as if empty, and takes nothing more: LMDB must not be read then, and
+ * what a stopping node still hears of its tasks the next start learns from their runtime.
+ */
 export class TaskDatabase implements AsyncDisposable {
   readonly #root: RootDatabase<Buffer, string>;
   readonly #tasks: Database<Buffer, string>;
   readonly #statuses: Database<Buffer, string>;
+  #closing = false;
 
   /** Opens the database in `directory`, which must exist. */
   constructor(directory: string) {
@@ -47,15 +52,16 @@ export class TaskDatabase implements AsyncDisposable {
   }
 
   has(id: string): boolean {
-    return this.#tasks.doesExist(id);
+    return !this.#closing && this.#tasks.doesExist(id);
   }
 
   ids(): string[] {
-    return [...this.#tasks.getKeys({})];
+    return this.#closing ? [] : [...this.#tasks.getKeys({})];
   }
 
   /** The stored task with its stored status; undefined when there is none. */
   get(id: string): Uint8Array | undefined {
+    if (this.#closing) return undefined;
     const task = this.#tasks.get(id);
     const status = this.#statuses.get(id);
     if (task === undefined || status === undefined) return task;
@@ -63,12 +69,13 @@ export class TaskDatabase implements AsyncDisposable {
   }
 
   status(id: string): TaskStatus | undefined {
-    const status = this.#statuses.get(id);
+    const status = this.#closing ? undefined : this.#statuses.get(id);
     return status === undefined ? undefined : TaskStatus.decode(status);
   }
 
   /** Stores assigned tasks; of a new one also its status. Resolves when they are on the disk. */
   async assign(tasks: readonly Task[]): Promise<void> {
+    if (this.#closing) return;
     const writes = tasks.flatMap((task) => {
       const put = this.#tasks.put(task.id, Buffer.from(Task.encode(task)));
       if (this.#statuses.doesExist(task.id)) return [put];
@@ -94,10 +101,12 @@ export class TaskDatabase implements AsyncDisposable {
   }
 
   async remove(ids: readonly string[]): Promise<void> {
+    if (this.#closing) return;
     await Promise.all(ids.flatMap((id) => [this.#tasks.remove(id), this.#statuses.remove(id)]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
     await this.#root.close();
   }
 }
