@@ -349,7 +349,10 @@ export class RaftDriver implements Log {
       ({ raftId }) => confState.voters.includes(raftId) && !told.has(raftId),
     );
     const members = [...membership.members, ...kept];
-    return { meta: { index, term, confState, members, removed: membership.removed }, chunks: store };
+    return {
+      meta: { index, term, confState, members, removed: membership.removed },
+      chunks: store,
+    };
   }
 
   async #restore({ meta, chunks }: ReceivedSnapshot): Promise<void> {
