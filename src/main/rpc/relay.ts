@@ -71,7 +71,8 @@ type Metadata = NonNullable<CallOptions['metadata']>;
 /** A call on its way through. */
 type Passage = {
   readonly method: Method;
-  readonly requests: AsyncIterable<Uint8Array>;
+  /** A list when the caller sends one message: it may be sent again. */
+  readonly requests: AsyncIterable<Uint8Array> | readonly Uint8Array[];
   readonly metadata: Metadata;
   readonly context: RelayContext;
 };
@@ -195,12 +196,14 @@ export class LeaderRelay {
   async #relay(
     entrance: Entrance,
     method: Method,
-    { requests, context }: Pick<Passage, 'requests' | 'context'>,
+    call: { readonly requests: AsyncIterable<Uint8Array>; readonly context: RelayContext },
   ): Promise<Uint8Array | undefined> {
+    const { context } = call;
     const leader = await this.#untilLeader(context.signal);
     if (leader.self) return await context.here();
     assertFirstHop(entrance, context, this.#options.policy);
     const metadata = metadataOf(entrance, context);
+    const requests = method.requestStream ? call.requests : await Array.fromAsync(call.requests);
     const passage = { method, requests, metadata, context };
     try {
       return await this.#pass(leader, passage);
