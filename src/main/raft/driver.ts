@@ -143,6 +143,7 @@ export class RaftDriver implements Log {
       await machine.restore(index, stored.chunks);
       this.#applied = index;
       this.#snapshotIndex = index;
+      this.#options.onMembers?.();
     }
     this.#node = new RawNode({
       id: member.raftId,
@@ -269,7 +270,7 @@ export class RaftDriver implements Log {
   }
 
   #wake(): void {
-    if (this.#stopped || this.#pumping !== undefined) return;
+    if (this.#node === undefined || this.#stopped || this.#pumping !== undefined) return;
     this.#scheduled ??= this.#turns.soon(() => {
       this.#scheduled = undefined;
       this.#pumping ??= this.#pump().finally(() => {
