@@ -101,15 +101,18 @@ export class Peer {
       const message = this.#queue.shift();
       if (message === undefined) return;
       this.#calls += 1;
-      void this.#deliver(message).then(() => {
-        this.#calls -= 1;
-        this.#pump();
-      });
+      void this.#deliver(message);
     }
   }
 
   /** Never rejects. */
   async #deliver(message: Message): Promise<void> {
+    await this.#attempt(message);
+    this.#calls -= 1;
+    this.#pump();
+  }
+
+  async #attempt(message: Message): Promise<void> {
     const { raftId, events, log } = this.#options;
     try {
       await this.#call(message);
