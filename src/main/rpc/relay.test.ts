@@ -279,7 +279,8 @@ describe('a follower', () => {
       follower.credentials = await cluster.member('renewed', Role.MANAGER);
       await channel.service('Dispatcher').Heartbeat({});
       assert.equal(leader.callers.at(-1)?.forwardedBy, 'renewed');
-      assert.equal((await stream.next()).done, false);
+      // More than what was on its way already.
+      for (let n = 0; n < 300; n += 1) assert.equal((await stream.next()).done, false);
       await stream.return?.();
       await leader.ended.promise;
     });
@@ -406,6 +407,19 @@ describe('a follower', () => {
       assert.equal((await answer).nodeId, 'by leader');
     });
 
+    test('a call that went to a manager that leads no more is sent again', async () => {
+      await using former = await TestManager.start('former', cluster);
+      former.follow(leader.asLeader);
+      follower.follow(former.asLeader);
+      using channel = to(follower, worker);
+      const asked = former.healthAsked();
+      const answer = channel.service('NodeCA').IssueNodeCertificate({});
+      former.health.set('Raft', false);
+      await asked;
+      follower.follow(leader.asLeader);
+      assert.equal((await answer).nodeId, 'by leader');
+    });
+
     test('a call that was not sent is answered here once this manager leads', async () => {
       await using wire = await Wire.to(undefined);
       follower.follow(wire.asLeader);
@@ -489,6 +503,31 @@ describe('a follower', () => {
       await assert.rejects(
         channel.service('Dispatcher').Heartbeat({}, { timeoutMs: 30 }),
         fails(Code.DEADLINE_EXCEEDED, /./),
+      );
+    });
+
+    test('drains: streams end, and what is under way is still answered', async () => {
+      await using stuck = await TestManager.start('stuck', cluster);
+      stuck.lead();
+      follower.follow(stuck.asLeader);
+      using channel = to(follower, worker);
+      const stream = channel.service('Dispatcher').Session({})[Symbol.asyncIterator]();
+      await stream.next();
+      stuck.entered = Promise.withResolvers();
+      const report = channel.service('Dispatcher').Heartbeat({ sessionId: 'four' });
+      await stuck.entered.promise;
+      follower.relay.drain();
+      await assert.rejects(
+        async () => {
+          for (;;) await stream.next();
+        },
+        fails(Code.UNAVAILABLE, 'this manager is stopping'),
+      );
+      stuck.unstick.resolve();
+      assert.equal((await report).period?.seconds, 4);
+      await assert.rejects(
+        channel.service('Dispatcher').Heartbeat({}),
+        fails(Code.UNAVAILABLE, 'this manager is stopping'),
       );
     });
 

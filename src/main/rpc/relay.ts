@@ -53,9 +53,9 @@ const NO_LEADER =
 
 const stopping = (): RpcError => new RpcError(Code.UNAVAILABLE, 'this manager is stopping');
 
-/** The connection failed; `unsent` when the leader cannot have seen the call. */
-class ConnectionFailed extends Error {
-  override readonly name = 'ConnectionFailed';
+/** The call did not get through; `unsent` when it has surely not been carried out. */
+class PassFailed extends Error {
+  override readonly name = 'PassFailed';
   readonly status: RpcError;
   readonly unsent: boolean;
 
@@ -65,6 +65,15 @@ class ConnectionFailed extends Error {
     this.unsent = unsent;
   }
 }
+
+const REDIRECTED = 'more than one redirect to leader from: ';
+
+/**
+ * The manager that was asked leads no more, or not yet, and did nothing: while leaders change, two
+ * managers may differ on who leads.
+ */
+const isRedirectRefusal = (error: RpcError): boolean =>
+  error.code === Code.RESOURCE_EXHAUSTED && error.message.startsWith(REDIRECTED);
 
 type Metadata = NonNullable<CallOptions['metadata']>;
 
@@ -89,8 +98,7 @@ function assertFirstHop(entrance: Entrance, context: RelayContext, policy: Polic
   if (forwarded) authoriseForwarder(peer, policy);
   if (redirects.length === 0 && !forwarded) return;
   const from = (redirects.length > 0 ? redirects : header('remote_addr')).join(' ');
-  const text = `more than one redirect to leader from: [${from}]`;
-  throw new RpcError(Code.RESOURCE_EXHAUSTED, text);
+  throw new RpcError(Code.RESOURCE_EXHAUSTED, `${REDIRECTED}[${from}]`);
 }
 
 /** What the leader is told of the caller: over the control socket it is this manager itself. */
@@ -108,6 +116,8 @@ function metadataOf(entrance: Entrance, { peer }: RelayContext): Metadata {
     remote_addr: address,
   };
 }
+
+const isStream = (method: Method): boolean => method.requestStream || method.responseStream;
 
 /** Sends all messages of the caller; never rejects, since a call that cannot go on is cancelled. */
 async function upload(call: ChannelCall, { method, requests }: Passage): Promise<void> {
@@ -144,6 +154,8 @@ export class LeaderRelay {
   readonly #channel = new LeaderChannel();
   readonly #closing = new AbortController();
   readonly #sleepers = new Set<() => void>();
+  /** Streams that are being passed on. */
+  readonly #streams = new Set<ChannelCall>();
   readonly #relays: Readonly<Record<Entrance, Relay>>;
 
   constructor(options: RelayOptions) {
@@ -172,11 +184,17 @@ export class LeaderRelay {
     for (const wake of this.#sleepers) wake();
   }
 
+  /** Takes no more calls, ends those that wait and all streams; the others may still be answered. */
+  drain(): void {
+    this.#closing.abort();
+    for (const wake of this.#sleepers) wake();
+    for (const call of this.#streams) call.lose(stopping());
+  }
+
   /** Ends every call that is being passed on, and takes no more. */
   close(): void {
-    this.#closing.abort();
+    this.drain();
     this.#channel.follow(undefined);
-    for (const wake of this.#sleepers) wake();
   }
 
   [Symbol.dispose](): void {
@@ -208,36 +226,40 @@ export class LeaderRelay {
     try {
       return await this.#pass(leader, passage);
     } catch (error) {
-      if (!(error instanceof ConnectionFailed)) throw error;
-      const streams = method.requestStream || method.responseStream;
-      if (streams || !(error.unsent || isRepeatable(method))) throw error.status;
+      if (!(error instanceof PassFailed)) throw error;
+      if (isStream(method) || !(error.unsent || isRepeatable(method))) throw error.status;
       return await this.#passAgain(passage, error.status);
     }
   }
 
-  /** Sends a unary call whose connection failed once more, when there is a leader that serves. */
+  /** Sends a unary call that did not get through once more, when there is a leader that serves. */
   async #passAgain(passage: Passage, failure: RpcError): Promise<Uint8Array | undefined> {
     const leader = await this.#untilServingLeader(passage.context.signal, failure);
     if (leader.self) return await passage.context.here();
     try {
       return await this.#pass(leader, passage);
     } catch (error) {
-      throw error instanceof ConnectionFailed ? error.status : error;
+      throw error instanceof PassFailed ? error.status : error;
     }
   }
 
   async #pass(leader: Leader, passage: Passage): Promise<Buffer | undefined> {
     const { method, metadata, context } = passage;
     const call = await this.#open(leader, method, { metadata, signal: context.signal });
+    if (isStream(method)) this.#streams.add(call);
     try {
       return await exchange(call, passage);
     } catch (error) {
-      if (!call.connectionLost || !(error instanceof RpcError)) throw error;
-      throw new ConnectionFailed(error, false);
+      if (!(error instanceof RpcError)) throw error;
+      const refused = isRedirectRefusal(error);
+      if (refused || call.connectionLost) throw new PassFailed(error, refused);
+      throw error;
+    } finally {
+      this.#streams.delete(call);
     }
   }
 
-  /** @throws ConnectionFailed unless the caller itself has given up. */
+  /** @throws PassFailed unless the caller itself has given up. */
   async #open(
     leader: Leader,
     { path }: Pick<Method, 'path'>,
@@ -248,7 +270,7 @@ export class LeaderRelay {
       return await this.#channel.open(leader, this.#options.credentials(), { path, options });
     } catch (error) {
       if (!(error instanceof RpcError) || options.signal?.aborted === true) throw error;
-      throw new ConnectionFailed(new RpcError(Code.UNAVAILABLE, error.message), true);
+      throw new PassFailed(new RpcError(Code.UNAVAILABLE, error.message), true);
     }
   }
 
@@ -287,7 +309,7 @@ export class LeaderRelay {
       return response.decode(answer).status === HealthCheckResponseServingStatus.SERVING;
     } catch (error) {
       if (signal.aborted) throw cancelled();
-      if (error instanceof ConnectionFailed || error instanceof RpcError) return false;
+      if (error instanceof PassFailed || error instanceof RpcError) return false;
       throw error;
     }
   }

@@ -29,6 +29,8 @@ export class TestManager {
   uploaded = 0;
   entered = Promise.withResolvers<void>();
   ended = Promise.withResolvers<void>();
+  /** Lets the calls of a manager called `stuck` go on. */
+  readonly unstick = Promise.withResolvers<void>();
   readonly nodeId: string;
   #tcp: Listener | undefined;
   #socket: Listener | undefined;
@@ -188,7 +190,7 @@ export class TestManager {
   }
 
   async #untilAborted(signal: AbortSignal): Promise<void> {
-    if (!signal.aborted) await once(signal, 'abort');
+    if (!signal.aborted) await Promise.race([once(signal, 'abort'), this.unstick.promise]);
     this.ended.resolve();
   }
 }
