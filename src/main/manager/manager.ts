@@ -178,6 +178,7 @@ export class Manager {
 
   /** Stops leading, then listening, then writing. */
   async stop(): Promise<void> {
+    this.#relay.drain();
     await using parts = new AsyncDisposableStack(); // from the bottom up
     parts.use(this.#options.raftLog);
     parts.defer(() => this.#transition);
