@@ -11,7 +11,11 @@ import type { Entry, Snapshot } from '../../src/shared/wire/gen/raftpb.ts';
 import { limitBytes } from '../../src/main/raft/core/entry-size.ts';
 import type { Persist } from '../../src/main/raft/core/ready.ts';
 import type { InitialState } from '../../src/main/raft/core/storage.ts';
-import type { DurableLog, SnapshotMeta } from '../../src/main/raft/log/durable-log.ts';
+import type {
+  DurableLog,
+  ReceivedSnapshot,
+  SnapshotMeta,
+} from '../../src/main/raft/log/durable-log.ts';
 import type { World } from './world.ts';
 
 /** One thing that a log writes, all or nothing. */
@@ -20,6 +24,7 @@ type Step =
       readonly kind: 'save';
       readonly hardState: HardState | null;
       readonly entries: readonly Entry[];
+      readonly received?: ReceivedSnapshot | undefined;
     }
   | { readonly kind: 'member'; readonly member: RaftMember }
   | {
@@ -129,6 +134,7 @@ class LogState {
   apply(step: Step): void {
     switch (step.kind) {
       case 'save':
+        if (step.received !== undefined) this.#replaceBy(step.received);
         this.#save(step.entries);
         this.hardState = step.hardState ?? this.hardState;
         return;
@@ -156,6 +162,13 @@ class LogState {
     assert(first.index >= this.firstIndex, `entry ${first.index} is compacted`);
     this.entries.length = first.index - this.firstIndex;
     this.entries.push(...entries);
+  }
+
+  #replaceBy(received: ReceivedSnapshot): void {
+    const { index, term } = received.meta;
+    this.snapshot = received;
+    this.compacted = { index, term };
+    this.entries = [];
   }
 
   #compact(index: number): void {
@@ -214,16 +227,19 @@ export class SimulatedLog implements DurableLog {
     return this.#state.member;
   }
 
+  peers(): readonly RaftMember[] {
+    return [];
+  }
+
   saveMember(member: RaftMember): Promise<void> {
     return this.#put({ kind: 'member', member });
   }
 
-  async save(persist: Persist): Promise<void> {
-    const { snapshot, hardState, entries } = persist;
-    assert(snapshot === null, 'no snapshot travels in this simulation');
+  async save(persist: Persist, received?: ReceivedSnapshot): Promise<void> {
+    const { hardState, entries } = persist;
     assert(!this.#saving, 'one save at a time');
     this.#saving = true;
-    const saved = this.#put({ kind: 'save', hardState, entries });
+    const saved = this.#put({ kind: 'save', hardState, entries, received });
     this.#onSave?.(persist);
     await saved;
     this.#saving = false;

@@ -55,6 +55,8 @@ export type JoinOptions = {
   readonly address: string;
   readonly token: string;
   readonly availability?: NodeSpecAvailability;
+  /** Kept with the key of a node that joins as a manager. */
+  readonly managerHeaders?: Readonly<Record<string, string>>;
   readonly env: Env;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -79,7 +81,8 @@ export async function joinCluster(options: JoinOptions): Promise<SecurityContext
   const identity = readIdentity({ ...issued, rootPem: root.certificatePem }, env.nowMs());
   if (identity.organization.startsWith(FIPS_PREFIX)) throw new FipsError();
   await store.saveRoot(root.certificatePem);
-  await store.save(issued.certificatePem, issued.keyPem);
+  const headers = identity.role === Role.MANAGER ? options.managerHeaders : {};
+  await store.save(issued.certificatePem, issued.keyPem, headers);
   return new SecurityContext(identity, store);
 }
 

@@ -16,11 +16,13 @@ import {
 export class ManagerCommand extends Command {
   static override summary = 'Run a manager';
   static override description =
-    'Founds a cluster when the state directory is new, and goes on with it otherwise. ' +
+    'Founds a cluster when the state directory is new, or joins the managers of another with ' +
+    '--join-addr and their manager token; goes on with what the directory holds otherwise. ' +
     'The node also runs tasks; with --executor none it is drained, unless --availability says otherwise.';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --state-dir /var/lib/skein',
+    '<%= config.bin %> <%= command.id %> --state-dir /var/lib/skein --join-addr 10.0.0.1:2377 --join-token SWMTKN-1-...',
     '<%= config.bin %> <%= command.id %> --listen-remote-api 10.0.0.1:2377 --availability drain',
   ];
 
@@ -36,7 +38,7 @@ export class ManagerCommand extends Command {
       default: DEFAULT_SOCKET,
     }),
     'heartbeat-tick': Flags.integer({
-      description: 'ticks between two heartbeats of the leader; a tick is a second',
+      description: 'ticks between two heartbeats of the leader',
       default: 1,
       min: 1,
       max: 1000,
@@ -48,10 +50,9 @@ export class ManagerCommand extends Command {
       max: 10_000,
     }),
     'raft-tick': Flags.integer({
-      description: 'milliseconds of a raft tick',
-      default: 1000,
+      description: 'milliseconds of a tick; the same on all managers',
+      default: 100,
       min: 10,
-      hidden: true,
     }),
   };
 

@@ -18,6 +18,7 @@ import { controlHandlers } from '../control/control.ts';
 import { MANAGER_WEIGHT } from '../dispatcher/session-message.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { Log } from '../log.ts';
+import type { Policy } from '../rpc/authorise.ts';
 import { LogBroker } from '../logbroker/broker.ts';
 import { ConstraintEnforcer } from '../orchestrator/enforcer.ts';
 import { Orchestrator } from '../orchestrator/orchestrator.ts';
@@ -25,10 +26,13 @@ import { TaskReaper } from '../orchestrator/reaper.ts';
 import { AllocatorPool } from '../pools/allocator.ts';
 import { PlacementPool } from '../pools/placement.ts';
 import type { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
-import { foundLog, RaftDriver } from '../raft/driver.ts';
+import { foundLog } from '../raft/driver.ts';
+import { RaftGroup } from '../raft/group.ts';
 import type { LmdbLog } from '../raft/log/lmdb-log.ts';
+import { newRaftId } from '../raft/membership.ts';
 import { Health } from '../rpc/health.ts';
 import { listenSocket, listenTcp, type Listener } from '../rpc/listener.ts';
+import { type Leader, LeaderRelay } from '../rpc/relay.ts';
 import { held, implement, type Implementation } from '../rpc/service.ts';
 import { ReplicatedStore } from '../store/store.ts';
 import { CLUSTER_DEFAULTS, foundingEntry } from './founding.ts';
@@ -41,6 +45,8 @@ export type ManagerOptions = {
   readonly founds:
     | { readonly root: RootCa; readonly availability: NodeSpecAvailability }
     | undefined;
+  /** `host:port` of a manager that lets this one in, when the log belongs to no member yet. */
+  readonly joins?: string | undefined;
   /** Opened; it belongs to the manager from now on. */
   readonly raftLog: LmdbLog;
   readonly listen: { readonly host: string; readonly port: number };
@@ -62,13 +68,14 @@ export type LeaderPools = { readonly allocator: AllocatorPool; readonly placemen
 /** What calls under way get to end when this manager stops; streams are ended before. */
 const STOP_GRACE_MS = 2000;
 
-/** Any number from 1 to 2^63, as raft ids are. */
-const newRaftId = (): bigint => (randomBytes(8).readBigUInt64BE() >> 1n) + 1n;
+/** Ticks that a call waits for a leader, but never less than this. */
+const PATIENCE = { ticks: 10, msMin: 10_000 } as const;
 
 export class Manager {
   readonly store: ReplicatedStore;
   readonly #options: ManagerOptions;
-  readonly #driver: RaftDriver;
+  readonly #group: RaftGroup;
+  readonly #relay: LeaderRelay;
   readonly #health = new Health(['Raft', 'ControlAPI']);
   readonly #dispatcher: Dispatcher;
   readonly #broker: LogBroker;
@@ -81,10 +88,18 @@ export class Manager {
   #transition: Promise<void> = Promise.resolve();
   readonly #firstLead = Promise.withResolvers<void>();
 
-  private constructor(options: ManagerOptions, member: RaftMember) {
+  private constructor(options: ManagerOptions) {
     this.#options = options;
     const { env, log, security, raftLog } = options;
-    this.#driver = new RaftDriver({
+    // Whoever has to know hears it by `onFatal` too.
+    this.#firstLead.promise.catch(() => undefined);
+    this.#relay = new LeaderRelay({
+      leader: () => this.#leader(),
+      credentials: () => security.credentials,
+      policy: this.#policy(),
+      patienceMs: Math.max(PATIENCE.msMin, PATIENCE.ticks * options.tickMs),
+    });
+    this.#group = new RaftGroup({
       log: raftLog,
       machine: {
         committed: (index, bytes) => this.store.committed(index, bytes),
@@ -92,17 +107,20 @@ export class Manager {
         snapshot: () => this.store.snapshot(),
         restore: (index, chunks) => this.store.restore(index, chunks),
       },
-      member,
       randBelow: env.randBelow,
       logger: log,
       tickMs: options.tickMs,
-      settings: options.raft ?? {},
+      settings: { preVote: true, ...options.raft },
+      credentials: () => security.credentials,
+      address: () => this.#advertised,
       snapshotEvery: () => this.#snapshotEvery(),
-      send: () => undefined,
       onLeadership: (leads) => this.#onLeadership(leads),
+      onLeader: () => this.#relay.leaderChanged(),
+      onMembers: () => this.#dispatcher.managersChanged(),
+      onRemoved: () => this.#onFatal(new Error('this manager was removed from the cluster')),
       onFatal: (error) => this.#onFatal(error),
     });
-    this.store = new ReplicatedStore({ env, log: this.#driver });
+    this.store = new ReplicatedStore({ env, log: this.#group.driver });
     const { nodeId, organization } = security.identity;
     const managers = (): readonly WeightedPeer[] => this.#managers();
     this.#dispatcher = new Dispatcher({ store: this.store, env, log, nodeId, managers });
@@ -117,7 +135,7 @@ export class Manager {
 
   /** Founds the cluster in the log, if it is to. `start` must follow. */
   static async open(options: ManagerOptions): Promise<Manager> {
-    const { raftLog, founds, security, env, advertise } = options;
+    const { raftLog, founds, joins, security, env, advertise } = options;
     if (founds !== undefined) {
       const { nodeId } = security.identity;
       const addr = hostPort(advertise.host, advertise.port);
@@ -125,9 +143,10 @@ export class Manager {
       const entry = await foundingEntry({ ...founds, identity: security.identity }, env);
       await foundLog(raftLog, member, [entry]);
     }
-    const member = raftLog.member();
-    if (member === undefined) throw new Error('the raft log belongs to no manager');
-    return new Manager(options, member);
+    if (raftLog.member() === undefined && joins === undefined) {
+      throw new Error('the raft log belongs to no manager');
+    }
+    return new Manager(options);
   }
 
   /** `host:port` at which this manager is reached. */
@@ -141,22 +160,30 @@ export class Manager {
   }
 
   /**
-   * Listens, takes part in raft, and resolves when this manager leads for the first time. Rejects with
-   * what `onFatal` hears if it never will.
+   * Listens, joins the group if it is to, and takes part in raft. A manager that is the whole group
+   * then leads: resolves when it does, and rejects with what `onFatal` hears if it never will.
    */
   async start(): Promise<void> {
+    const { raftLog, joins, security } = this.#options;
     await this.#listen();
-    const started = this.#driver.start().then(() => this.#health.set('Raft', true));
-    await Promise.all([started, this.#firstLead.promise]);
+    if (raftLog.member() === undefined && joins !== undefined) {
+      this.#health.set('Raft', true); // the leader dials back before it answers
+      await this.#group.join(joins, security.identity.nodeId);
+    }
+    await this.#group.start();
+    this.#health.set('Raft', true);
+    if (this.#group.isAlone) await this.#firstLead.promise;
     this.#health.set('ControlAPI', true);
   }
 
   /** Stops leading, then listening, then writing. */
   async stop(): Promise<void> {
+    this.#relay.drain();
     await using parts = new AsyncDisposableStack(); // from the bottom up
     parts.use(this.#options.raftLog);
     parts.defer(() => this.#transition);
-    parts.defer(() => this.#driver.stop());
+    parts.defer(() => this.#group.stop());
+    parts.defer(() => this.#relay.close());
     for (const listener of this.#listeners) parts.defer(() => listener.stop(STOP_GRACE_MS));
     await (this.#transition = this.#transition.then(() => this.#unlead()));
   }
@@ -165,11 +192,14 @@ export class Manager {
     const { security, log, listen, advertise, controlSocket } = this.#options;
     const services = this.#services();
     const { credentials } = security;
-    const policy = {
-      organization: security.identity.organization,
-      isRemoved: (nodeId: string) => this.#isRemoved(nodeId),
-    };
-    const tcp = await listenTcp({ ...listen, credentials, services, log, policy });
+    const common = { credentials, services, log };
+    const tcp = await listenTcp({
+      ...common,
+      ...listen,
+      services: [...services, ...this.#group.services],
+      policy: this.#policy(),
+      route: this.#relay.route('tcp'),
+    });
     this.#advertised = hostPort(advertise.host, advertise.port === 0 ? tcp.port : advertise.port);
     this.#listeners = [tcp];
     const self = (): ReturnType<Parameters<typeof listenSocket>[0]['self']> => ({
@@ -177,10 +207,16 @@ export class Manager {
       remoteAddress: this.#advertised,
     });
     this.#listeners.push(
-      await listenSocket({ path: controlSocket, credentials, services, log, self }),
+      await listenSocket({
+        ...common,
+        path: controlSocket,
+        self,
+        route: this.#relay.route('socket'),
+      }),
     );
     security.watch((identity) => {
       for (const listener of this.#listeners) listener.useCredentials(identity.credentials);
+      this.#group.reconnect();
     });
   }
 
@@ -214,6 +250,22 @@ export class Manager {
     ];
   }
 
+  #policy(): Policy {
+    const { organization } = this.#options.security.identity;
+    return { organization, isRemoved: (nodeId) => this.#isRemoved(nodeId) };
+  }
+
+  /** Where calls for the leader go. It is this manager only once all that a leader runs is up. */
+  #leader(): Leader | undefined {
+    const { nodeId } = this.#options.security.identity;
+    if (this.#group.isAlone) return { nodeId, address: this.#advertised, self: true };
+    const member = this.#group.leader();
+    if (member === undefined) return undefined;
+    const self = member.nodeId === nodeId;
+    if (self && this.#leading === undefined) return undefined;
+    return { nodeId: member.nodeId, address: member.addr, self };
+  }
+
   #isRemoved(nodeId: string): boolean {
     const { organization } = this.#options.security.identity;
     return this.store.view((view) => {
@@ -225,21 +277,24 @@ export class Manager {
   #members(): Members {
     return {
       byNode: (nodeId) => {
-        const member = this.#driver.members().find((m) => m.nodeId === nodeId);
+        const { driver } = this.#group;
+        const member = driver.members().find((m) => m.nodeId === nodeId);
         if (member === undefined) return undefined;
-        const leader = this.#driver.status()?.leader === member.raftId;
+        const leader = driver.status()?.leader === member.raftId;
         const own = nodeId === this.#options.security.identity.nodeId;
         const addr = own ? this.#advertised : member.addr;
-        const reachability = RaftMemberStatusReachability.REACHABLE;
+        const reachability = this.#group.isReachable(member.raftId)
+          ? RaftMemberStatusReachability.REACHABLE
+          : RaftMemberStatusReachability.UNREACHABLE;
         return { raftId: member.raftId, addr, leader, reachability };
       },
-      canRemove: () => false,
+      canRemove: (raftId) => this.#group.canRemove(raftId),
     };
   }
 
   #managers(): readonly WeightedPeer[] {
     const own = this.#options.security.identity.nodeId;
-    return this.#driver.members().map(({ nodeId, addr }) => ({
+    return this.#group.driver.members().map(({ nodeId, addr }) => ({
       peer: { nodeId, addr: nodeId === own ? this.#advertised : addr },
       weight: MANAGER_WEIGHT,
     }));
@@ -266,22 +321,24 @@ export class Manager {
   }
 
   async #lead(): Promise<void> {
-    if (!this.#driver.leading || this.#leading !== undefined) return;
+    if (!this.#group.driver.leading || this.#leading !== undefined) return;
     try {
       this.#leading = await startAll(this.#leaderStages());
     } catch (error) {
-      if (this.#driver.leading) throw error;
+      if (this.#group.driver.leading) throw error;
       this.#options.log.info({ error }, 'leadership was lost while this manager began to lead');
       return;
     }
     this.#options.log.info({ node: this.#options.security.identity.nodeId }, 'this manager leads');
     this.#firstLead.resolve();
+    this.#relay.leaderChanged();
   }
 
   async #unlead(): Promise<void> {
     const leading = this.#leading;
     this.#leading = undefined;
     this.#pools = undefined;
+    this.#relay.leaderChanged();
     await leading?.[Symbol.asyncDispose]();
   }
 
@@ -295,7 +352,7 @@ export class Manager {
     const dispatcher: Stage = {
       name: 'dispatcher',
       start: () => this.#dispatcher.start(),
-      stop: () => this.#dispatcher.stop(this.#driver.leading),
+      stop: () => this.#dispatcher.stop(this.#group.driver.leading),
     };
     return [
       { name: 'network keys', start: () => keys.start(), stop: () => keys.stop() },

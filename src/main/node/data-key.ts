@@ -13,6 +13,9 @@ const HEADER = 'raft-dek';
 /** Set once the log that the key seals holds a cluster: without that log the key is of no use. */
 const FOUNDED = 'skein-founded';
 
+/** Set while a manager that joins has not been let in by the others. */
+const JOINING = 'skein-joining';
+
 type Headers = Readonly<Record<string, string>>;
 
 /** Headers of a fresh data key. */
@@ -32,8 +35,17 @@ export function dataKeyOf(headers: Headers): Uint8Array | undefined {
   return MaybeEncryptedRecord.decode(Buffer.from(header, 'base64')).data;
 }
 
+/** Headers of a fresh data key of a manager that joins: its log is empty until it was let in. */
+export const newJoiningHeaders = (): Headers => ({ ...newDataKeyHeaders(), [JOINING]: 'true' });
+
+/** Whether the manager with this key is to be let in by others, and never founds a cluster. */
+export const isJoining = (headers: Headers): boolean => headers[JOINING] === 'true';
+
 /** Whether the log of this key has held a cluster. */
 export const isFounded = (headers: Headers): boolean => headers[FOUNDED] === 'true';
 
 /** The headers of a key whose log holds a cluster. */
-export const foundedHeaders = (headers: Headers): Headers => ({ ...headers, [FOUNDED]: 'true' });
+export function foundedHeaders(headers: Headers): Headers {
+  const { [JOINING]: _, ...others } = headers;
+  return { ...others, [FOUNDED]: 'true' };
+}

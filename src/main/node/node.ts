@@ -27,7 +27,14 @@ import { TaskPool, type StatusUpdate } from '../pools/tasks.ts';
 import { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Channel, type ChannelTarget } from '../rpc/client.ts';
-import { dataKeyOf, foundedHeaders, isFounded, newDataKeyHeaders } from './data-key.ts';
+import {
+  dataKeyOf,
+  foundedHeaders,
+  isFounded,
+  isJoining,
+  newDataKeyHeaders,
+  newJoiningHeaders,
+} from './data-key.ts';
 import { type NodeOffer, withOffer } from './offer.ts';
 import { readPeers, writePeers } from './peers-file.ts';
 
@@ -73,6 +80,13 @@ export type NodeOptions = {
 
 /** How long a leaving node waits for its tasks to end. */
 const LEAVE_TIMEOUT_MS = 30_000;
+
+/** What a manager starts with: `founded` or `joins` when its log was empty. */
+type OpenLog = {
+  readonly log: LmdbLog;
+  readonly founded?: Founded;
+  readonly joins?: string;
+};
 
 type Founded = { readonly root: RootCa; readonly availability: NodeSpecAvailability };
 
@@ -151,30 +165,31 @@ export class Node {
   async #join({ address, token }: NonNullable<NodeOptions['join']>): Promise<SecurityContext> {
     const { env, log, availability } = this.#options;
     const { signal } = this.#stopping;
-    const security = await joinCluster({
+    return joinCluster({
       store: this.#keys,
       address,
       token,
       availability,
+      managerHeaders: newJoiningHeaders(),
       env,
       log,
       signal,
     });
-    if (security.identity.role === Role.MANAGER) {
-      throw new Error('joining as a further manager is not supported yet: use the worker token');
-    }
-    return security;
   }
 
-  /** Opens the log of this manager; one that was never founded is founded, with a new identity. */
-  async #openLog(): Promise<{ readonly log: LmdbLog; readonly founded: Founded | undefined }> {
+  /**
+   * Opens the log of this manager. An empty one is filled by the managers that this one joins, or
+   * founded, with a new identity.
+   */
+  async #openLog(): Promise<OpenLog> {
     const directory = join(this.#options.stateDir, 'raft');
     const stored = await this.#keys.load();
     const dataKey = dataKeyOf(stored?.headers ?? {});
     if (dataKey !== undefined) {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       const log = new LmdbLog(directory, dataKey);
-      if (log.member() !== undefined) return { log, founded: undefined };
+      if (log.member() !== undefined) return { log };
+      if (isJoining(stored?.headers ?? {})) return { log, joins: this.#joinAddress() };
       await log[Symbol.asyncDispose]();
       if (isFounded(stored?.headers ?? {})) throw new LogLostError(directory);
     } else if (stored !== undefined) {
@@ -183,11 +198,19 @@ export class Node {
     return this.#found(directory);
   }
 
+  /** Some manager of the cluster: the one that was named, or one that this node knows. */
+  #joinAddress(): string {
+    const { join: named, env } = this.#options;
+    const address = named?.address ?? this.#remotes.select(() => env.randBelow(1e6) / 1e6)?.addr;
+    if (address === undefined) throw new Error('no remote hosts provided');
+    return address;
+  }
+
   /**
    * Founds a cluster. It exists once the log knows its member; whatever an earlier attempt has left
    * was acknowledged to nobody, and an old certificate would not fit beside the new root.
    */
-  async #found(directory: string): Promise<{ readonly log: LmdbLog; readonly founded: Founded }> {
+  async #found(directory: string): Promise<OpenLog> {
     const { env, availability, stateDir } = this.#options;
     for (const leftover of [directory, join(stateDir, 'certificates')]) {
       await rm(leftover, { recursive: true, force: true });
@@ -202,12 +225,13 @@ export class Node {
   }
 
   async #startManager(): Promise<void> {
-    const { log: raftLog, founded } = await this.#openLog();
+    const { log: raftLog, founded, joins } = await this.#openLog();
     const { env, log, manager, onFatal } = this.#options;
     this.#manager = await Manager.open({
       security: this.#identity,
       raftLog,
       founds: founded,
+      joins,
       ...manager,
       env,
       log,
@@ -215,8 +239,9 @@ export class Node {
     });
     const running = this.#manager;
     this.#stops.push(() => running.stop());
-    await this.#markFounded();
+    if (joins === undefined) await this.#markFounded();
     await running.start();
+    if (joins !== undefined) await this.#markFounded();
     this.#remotes.keep(new Set());
     this.#remotes.observe(Peer.create({ nodeId: this.nodeId, addr: running.address }), 10);
   }

@@ -16,15 +16,19 @@ import {
   EntryType,
   HardState,
   type Message,
+  MessageType,
+  type Snapshot,
 } from '../../shared/wire/gen/raftpb.ts';
 import { REAL_TURNS, type Cancel, type Turns } from '../kit/turns.ts';
 import type { Log as Logger } from '../log.ts';
+import { readSnapshot, snapshotHeader } from '../store/entry-codec.ts';
 import type { Log, LogFollower } from '../store/proposals.ts';
 import { StoreError } from '../store/transaction.ts';
 import type { RaftSettings } from './core/config.ts';
 import { RawNode } from './core/raw-node.ts';
+import { toConfState } from './core/configuration.ts';
 import type { Ready } from './core/ready.ts';
-import type { DurableLog } from './log/durable-log.ts';
+import type { DurableLog, ReceivedSnapshot } from './log/durable-log.ts';
 
 /** Values of the cluster's raft configuration (behaviour rule 3.1). */
 export const RAFT = {
@@ -46,7 +50,8 @@ export interface StateMachine extends LogFollower {
 export type DriverOptions = {
   readonly log: DurableLog;
   readonly machine: StateMachine;
-  readonly member: RaftMember;
+  /** Whom the log belongs to, unless given. */
+  readonly member?: RaftMember;
   readonly randBelow: (limit: number) => number;
   readonly logger: Logger;
   readonly tickMs?: number;
@@ -64,6 +69,10 @@ export type DriverOptions = {
   readonly send: (messages: readonly Message[]) => void;
   /** Leadership was gained (all of the log is applied) or lost. */
   readonly onLeadership: (leading: boolean) => void;
+  /** Another member leads from now on; 0 when none is known. */
+  readonly onLeader?: (raftId: bigint) => void;
+  /** A member came, went, or has another address. */
+  readonly onMembers?: () => void;
   /** The disk failed: nothing can be promised any more, and the process must end. */
   readonly onFatal: (error: unknown) => void;
 };
@@ -89,6 +98,8 @@ export async function foundLog(
   await log.saveMember(member);
 }
 
+const NO_BYTES = new Uint8Array();
+
 export class RaftDriver implements Log {
   readonly #options: DriverOptions;
   readonly #turns: Turns;
@@ -108,15 +119,22 @@ export class RaftDriver implements Log {
   #heldHardState: HardState | null = null;
   #snapshotIndex = 0;
   #snapshotting: Promise<void> | undefined;
+  /** Changes of the membership under way, by their id. */
+  readonly #changes = new Map<bigint, PromiseWithResolvers<void>>();
+  #changeId: bigint;
 
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#turns = options.turns ?? REAL_TURNS;
+    // Ids are only to be unlikely elsewhere: a random half, then a counter.
+    this.#changeId = BigInt(1 + options.randBelow(0x7fff_ffff)) << 32n;
   }
 
   /** Restores the store from the snapshot, then begins to take part. Resolves when the log is replayed. */
   async start(): Promise<void> {
-    const { log, machine, member, randBelow, settings, tickMs = RAFT.tickMs } = this.#options;
+    const { log, machine, randBelow, settings, tickMs = RAFT.tickMs } = this.#options;
+    const member = this.#options.member ?? log.member();
+    assert(member !== undefined, 'the log belongs to no member');
     const stored = log.readSnapshot();
     if (stored !== undefined) {
       const { index, members, removed } = stored.meta;
@@ -125,6 +143,7 @@ export class RaftDriver implements Log {
       await machine.restore(index, stored.chunks);
       this.#applied = index;
       this.#snapshotIndex = index;
+      this.#options.onMembers?.();
     }
     this.#node = new RawNode({
       id: member.raftId,
@@ -180,14 +199,49 @@ export class RaftDriver implements Log {
     return [...this.#members.values()];
   }
 
+  /** Whether this member was removed, never to come back. */
+  isRemoved(raftId: bigint): boolean {
+    return this.#removed.has(raftId);
+  }
+
+  /** Whether all that was acknowledged before this term is applied here, and a leader is known. */
+  get caughtUp(): boolean {
+    const status = this.#node?.status();
+    if (status === undefined || status.leader === 0n) return false;
+    return this.#options.log.term(this.#applied) === status.term;
+  }
+
+  /**
+   * Adds, updates or removes a member; resolves when this member has applied it. One at a time.
+   * @throws StoreError NOT_LEADER, LEADERSHIP_LOST: then it may still come to pass
+   */
+  changeMembership(change: Pick<ConfChange, 'type' | 'nodeId' | 'context'>): Promise<void> {
+    const node = this.#leadingNode();
+    const id = (this.#changeId += 1n);
+    const refusal = node.proposeConfChange({ ...change, id });
+    if (refusal !== null)
+      throw new StoreError('NOT_LEADER', `raft: proposal refused: ${refusal.code}`);
+    this.#lastIndex += 1;
+    const waiter = Promise.withResolvers<void>();
+    this.#changes.set(id, waiter);
+    this.#wake();
+    return waiter.promise;
+  }
+
+  /** The last message to this member did not arrive. */
+  reportUnreachable(raftId: bigint): void {
+    this.#node?.reportUnreachable(raftId);
+    this.#wake();
+  }
+
+  /** What became of the snapshot for this member. */
+  reportSnapshot(raftId: bigint, arrived: boolean): void {
+    this.#node?.reportSnapshot(raftId, arrived);
+    this.#wake();
+  }
+
   propose(bytes: Uint8Array): { readonly index: number } {
-    if (this.#node === undefined || !this.leading || this.#stopped) {
-      throw new StoreError(
-        'NOT_LEADER',
-        'raft: failed to process the request: node lost leader status',
-      );
-    }
-    const refusal = this.#node.propose(bytes);
+    const refusal = this.#leadingNode().propose(bytes);
     if (refusal !== null)
       throw new StoreError('NOT_LEADER', `raft: proposal refused: ${refusal.code}`);
     this.#lastIndex += 1;
@@ -195,8 +249,17 @@ export class RaftDriver implements Log {
     return { index: this.#lastIndex };
   }
 
-  /** A message of a peer. */
+  #leadingNode(): RawNode {
+    if (this.#node !== undefined && this.leading && !this.#stopped) return this.#node;
+    throw new StoreError(
+      'NOT_LEADER',
+      'raft: failed to process the request: node lost leader status',
+    );
+  }
+
+  /** A message of a peer. @throws WireError when it carries a snapshot that cannot be read */
   receive(message: Message): void {
+    if (message.type === MessageType.MsgSnap) readSnapshot(message.snapshot?.data ?? NO_BYTES);
     this.#node?.step(message);
     this.#wake();
   }
@@ -207,7 +270,7 @@ export class RaftDriver implements Log {
   }
 
   #wake(): void {
-    if (this.#stopped || this.#pumping !== undefined) return;
+    if (this.#node === undefined || this.#stopped || this.#pumping !== undefined) return;
     this.#scheduled ??= this.#turns.soon(() => {
       this.#scheduled = undefined;
       void this.#work();
@@ -235,18 +298,25 @@ export class RaftDriver implements Log {
   }
 
   async #obey(node: RawNode, ready: Ready): Promise<void> {
-    const { send, log } = this.#options;
-    if (ready.softState !== null) this.#roleChanged(ready.softState.role === 'leader', node);
-    if (ready.sendNow.length > 0) send(ready.sendNow);
+    const { log, onLeader } = this.#options;
+    if (ready.softState !== null) {
+      this.#roleChanged(ready.softState.role === 'leader', node);
+      onLeader?.(ready.softState.leader);
+    }
+    this.#send(node, ready.sendNow);
     const { persist } = ready;
+    const received = persist.snapshot === null ? undefined : this.#read(persist.snapshot);
+    // An own snapshot that is being written would overwrite the one that replaces it.
+    if (received !== undefined) await this.#snapshotting;
     // A commit mark alone promises nothing to anybody: it goes with the next write.
     this.#heldHardState = persist.hardState ?? this.#heldHardState;
     if (persist.mustSync) {
       const hardState = this.#heldHardState;
       this.#heldHardState = null;
-      await log.save({ ...persist, hardState });
+      await log.save({ ...persist, hardState }, received);
     }
-    if (ready.sendAfterPersist.length > 0) send(ready.sendAfterPersist);
+    this.#send(node, ready.sendAfterPersist);
+    if (received !== undefined) await this.#restore(received);
     for (const entry of ready.committed) this.#apply(node, entry);
     node.advance();
     this.#lastIndex = Math.max(this.#lastIndex, log.lastIndex());
@@ -254,6 +324,52 @@ export class RaftDriver implements Log {
     this.#maybeSnapshot();
     // Let other work in between two turns that never waited for the disk.
     if (!persist.mustSync) await new Promise<void>((resolve) => void this.#turns.soon(resolve));
+  }
+
+  /** A snapshot travels as the log has it when it is sent, with the members of now: its receiver is one. */
+  #send(node: RawNode, messages: readonly Message[]): void {
+    if (messages.length === 0) return;
+    const filled = messages.map((message) =>
+      message.type === MessageType.MsgSnap
+        ? { ...message, snapshot: this.#snapshotToSend(node) }
+        : message,
+    );
+    this.#options.send(filled);
+  }
+
+  #snapshotToSend(node: RawNode): Snapshot {
+    const stored = this.#options.log.readSnapshot();
+    assert(stored !== undefined, 'what was compacted is in a snapshot');
+    const { index, term, members, removed } = stored.meta;
+    const chunks = [...stored.chunks];
+    const storeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const data = Buffer.concat([snapshotHeader({ members, removed }, storeBytes), ...chunks]);
+    return { data, metadata: { index, term, confState: toConfState(node.status().voters) } };
+  }
+
+  /** A leader's snapshot. Members it does not know yet, but the group has, stay as they are known. */
+  #read(snapshot: Snapshot): ReceivedSnapshot {
+    const { membership, store } = readSnapshot(snapshot.data ?? NO_BYTES);
+    const told = new Set(membership.members.map((member) => member.raftId));
+    const { index, term, confState } = snapshot.metadata;
+    const kept = this.members().filter(
+      ({ raftId }) => confState.voters.includes(raftId) && !told.has(raftId),
+    );
+    const members = [...membership.members, ...kept];
+    return {
+      meta: { index, term, confState, members, removed: membership.removed },
+      chunks: store,
+    };
+  }
+
+  async #restore({ meta, chunks }: ReceivedSnapshot): Promise<void> {
+    this.#members.clear();
+    for (const member of meta.members) this.#members.set(member.raftId, member);
+    for (const id of meta.removed) this.#removed.add(id);
+    await this.#options.machine.restore(meta.index, chunks);
+    this.#applied = meta.index;
+    this.#snapshotIndex = meta.index;
+    this.#options.onMembers?.();
   }
 
   #apply(node: RawNode, entry: Entry): void {
@@ -274,10 +390,13 @@ export class RaftDriver implements Log {
     if (change.type === ConfChangeType.ConfChangeRemoveNode) {
       this.#members.delete(change.nodeId);
       this.#removed.add(change.nodeId);
-      return;
+    } else {
+      const member = RaftMemberCodec.decode(change.context ?? NO_BYTES);
+      this.#members.set(change.nodeId, member);
     }
-    const member = RaftMemberCodec.decode(change.context ?? new Uint8Array());
-    this.#members.set(change.nodeId, member);
+    this.#options.onMembers?.();
+    this.#changes.get(change.id)?.resolve();
+    this.#changes.delete(change.id);
   }
 
   #roleChanged(leader: boolean, node: RawNode): void {
@@ -299,6 +418,12 @@ export class RaftDriver implements Log {
     const led = this.#role === 'leading';
     this.#role = 'follower';
     if (!led) return;
+    const error = new StoreError(
+      'LEADERSHIP_LOST',
+      'raft: failed to process the request: node lost leader status',
+    );
+    for (const { reject } of this.#changes.values()) reject(error);
+    this.#changes.clear();
     this.#options.machine.abort();
     this.#options.onLeadership(false);
   }
@@ -319,14 +444,7 @@ export class RaftDriver implements Log {
     const index = this.#applied;
     const term = log.term(index);
     assert(term !== null && this.#node !== undefined, 'the last applied entry is in the log');
-    const voters = [...this.#node.status().voters];
-    const confState = {
-      voters,
-      learners: [],
-      votersOutgoing: [],
-      learnersNext: [],
-      autoLeave: false,
-    };
+    const confState = toConfState(this.#node.status().voters);
     const meta = { index, term, confState, members: this.members(), removed: [...this.#removed] };
     await log.saveSnapshot(meta, machine.snapshot());
     this.#snapshotIndex = index;

@@ -138,6 +138,15 @@ function relayed(forwarded: Forwarded, roles: readonly string[], policy: Policy)
 }
 
 /**
+ * The manager that passes somebody else's call on.
+ *
+ * @throws RpcError PermissionDenied when the peer may not speak for others.
+ */
+export function authoriseForwarder(peer: Peer, policy: Policy): Identity {
+  return within('unauthorized forwarder role', () => direct(peer.identity, [Role.MANAGER], policy));
+}
+
+/**
  * The caller of a method that asks for one of `roles`.
  *
  * @throws RpcError PermissionDenied, in SwarmKit's words.
@@ -152,9 +161,7 @@ export function authorise(
     const identity = within('unauthorized peer role', () => direct(peer.identity, roles, policy));
     return { ...identity, remoteAddress: peer.address, local: false, forwardedBy: undefined };
   }
-  const forwarder = within('unauthorized forwarder role', () =>
-    direct(peer.identity, [Role.MANAGER], policy),
-  );
+  const forwarder = authoriseForwarder(peer, policy);
   const identity = relayed(forwarded, roles, policy);
   const remoteAddress = forwarded.remoteAddress || peer.address;
   return { ...identity, remoteAddress, local: false, forwardedBy: forwarder.nodeId };

@@ -46,6 +46,7 @@ export class ChannelCall {
   readonly #queue: Buffer[] = [];
   #status: RpcError | 'ok' | undefined;
   #problem: string | undefined;
+  #connectionLost = false;
   /** Set once, when everything has arrived or failed. */
   #outcome: RpcError | 'ok' | undefined;
   #wake: (() => void) | undefined;
@@ -70,6 +71,11 @@ export class ChannelCall {
   /** How it ended; `undefined` while it runs. Messages that came before may still be taken. */
   get outcome(): RpcError | 'ok' | undefined {
     return this.#outcome;
+  }
+
+  /** Whether it ended with its connection: the server may have answered, or never have seen it. */
+  get connectionLost(): boolean {
+    return this.#connectionLost;
   }
 
   /** Sends one message; false when the peer reads slower than this writes. */
@@ -111,6 +117,12 @@ export class ChannelCall {
     this.#finish(reason);
   }
 
+  /** Ends the call because its connection is given up. */
+  lose(reason: RpcError): void {
+    if (this.#outcome === undefined) this.#connectionLost = true;
+    this.cancel(reason);
+  }
+
   #onHeaders(headers: IncomingHttpHeaders): void {
     this.#status ??= statusIn(headers);
     const http = headers[':status'];
@@ -134,6 +146,7 @@ export class ChannelCall {
   /** The stream closed without a status: with its connection, or by itself. */
   #lost(): RpcError {
     if (this.#session?.destroyed !== false) {
+      this.#connectionLost = true;
       return new RpcError(Code.UNAVAILABLE, this.#problem ?? 'the connection was closed');
     }
     const code = CODE_OF_RESET[this.#stream.rstCode ?? 0] ?? Code.INTERNAL;

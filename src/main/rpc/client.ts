@@ -19,7 +19,7 @@ import {
 
 export { type ChannelTarget, SERVER_NAMES } from './connection.ts';
 
-type CallOptions = {
+export type CallOptions = {
   readonly signal?: AbortSignal;
   /** Time from now after which the call fails with DeadlineExceeded, in milliseconds. */
   readonly timeoutMs?: number;
@@ -66,7 +66,7 @@ function decode(method: Method, bytes: Uint8Array): unknown {
   }
 }
 
-const cancelled = (): RpcError => new RpcError(Code.CANCELLED, 'the call was cancelled');
+export const cancelled = (): RpcError => new RpcError(Code.CANCELLED, 'the call was cancelled');
 const expired = (): RpcError => new RpcError(Code.DEADLINE_EXCEEDED, 'Deadline exceeded');
 
 /** gRPC allows eight digits. */
@@ -128,7 +128,7 @@ class Limits {
 }
 
 /** The message of a call that has exactly one, or none. */
-async function onlyAnswer(call: ChannelCall): Promise<Buffer | undefined> {
+export async function onlyAnswer(call: ChannelCall): Promise<Buffer | undefined> {
   await call.ended;
   if (call.outcome !== 'ok') throw call.outcome ?? cancelled();
   const answer = call.take();
@@ -147,6 +147,21 @@ function unary(connection: Connection, method: Method) {
   };
 }
 
+/** The messages of a call as they come; whoever stops reading cancels it. */
+export async function* messagesOf(call: ChannelCall): AsyncGenerator<Buffer, void> {
+  try {
+    for (;;) {
+      const next = call.take();
+      if (next !== undefined) yield next;
+      else if (call.outcome === undefined) await call.changed();
+      else if (call.outcome === 'ok') return;
+      else throw call.outcome;
+    }
+  } finally {
+    call.cancel(cancelled());
+  }
+}
+
 function serverStream(connection: Connection, method: Method) {
   return async function* (
     request: unknown,
@@ -154,18 +169,8 @@ function serverStream(connection: Connection, method: Method) {
   ): AsyncGenerator<unknown, void> {
     const message = encode(method.request, request);
     const call = await new Limits(options).follow(connection.call(method.path, headersOf(options)));
-    try {
-      call.finish(message);
-      for (;;) {
-        const next = call.take();
-        if (next !== undefined) yield decode(method, next);
-        else if (call.outcome === undefined) await call.changed();
-        else if (call.outcome === 'ok') return;
-        else throw call.outcome;
-      }
-    } finally {
-      call.cancel(cancelled());
-    }
+    call.finish(message);
+    for await (const bytes of messagesOf(call)) yield decode(method, bytes);
   };
 }
 
@@ -234,9 +239,19 @@ export class Channel {
     return found;
   }
 
-  /** Ends the connection; calls under way, and those to come, fail with Cancelled. */
-  close(): void {
-    this.#connection.close();
+  /**
+   * Begins a call whose messages the caller reads and writes as bytes.
+   *
+   * @throws RpcError when nothing was sent: Unavailable without a connection, Cancelled or
+   * DeadlineExceeded by the options.
+   */
+  async open(path: string, options: CallOptions = {}): Promise<ChannelCall> {
+    return await new Limits(options).follow(this.#connection.call(path, headersOf(options)));
+  }
+
+  /** Ends the connection; calls under way fail with `reason`, by default Cancelled. */
+  close(reason?: RpcError): void {
+    this.#connection.close(reason);
   }
 
   [Symbol.dispose](): void {

@@ -167,10 +167,10 @@ export class Connection {
     }
   }
 
-  /** Ends the connection; calls under way, and those to come, fail with Cancelled. */
-  close(): void {
+  /** Ends the connection; calls under way fail with `reason`, those to come with Cancelled. */
+  close(reason: RpcError = closed()): void {
     this.#closing.abort();
-    for (const call of this.#calls) call.cancel(closed());
+    for (const call of this.#calls) call.lose(reason);
     this.#session?.destroy();
     this.#session = undefined;
   }

@@ -195,7 +195,7 @@ class TlsListener {
     });
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
     const route = options.route ?? (() => undefined);
-    const gate: Gate = { admit, route, calls: this.#calls, log: options.log };
+    const gate: Gate = { admit, peer: peerOf, route, calls: this.#calls, log: options.log };
     for (const service of options.services) register(this.#grpc, service, gate);
     this.#tls = tls.createServer({
       ...secureContext(options.credentials),

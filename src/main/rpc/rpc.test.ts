@@ -360,7 +360,7 @@ describe('calls', () => {
     /** Answers in place of the leader, with what it was given. */
     const relayed: { path: string; bytes: string; address: string; mark: readonly string[] }[] = [];
     const relay: Relay = {
-      relay: async (method, requests, { header, address, signal, write }) => {
+      relay: async (method, requests, { header, peer: { address }, signal, write }) => {
         assert.ok(!signal.aborted);
         for await (const bytes of requests) {
           const mark = header('x-mark');

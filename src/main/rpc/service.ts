@@ -11,7 +11,7 @@ import type * as grpc from '@grpc/grpc-js';
 import { SERVICES } from '../../shared/wire/gen/services.ts';
 import { WireError, type Codec } from '../../shared/wire/runtime.ts';
 import type { Log } from '../log.ts';
-import type { Caller, Header } from './authorise.ts';
+import type { Caller, Header, Peer } from './authorise.ts';
 import { Code, RpcError, statusOf } from './errors.ts';
 
 export type Services = typeof SERVICES;
@@ -111,21 +111,33 @@ export function held(implementation: Implementation, ready: Promise<void>): Impl
   return { service: implementation.service, methods };
 }
 
+/** What a relay is told of a call, besides its messages. */
+export type RelayContext = {
+  readonly header: Header;
+  /** Who is connected to this listener. */
+  readonly peer: Peer;
+  /** Aborted when the caller is gone, its deadline has passed, or the listener was stopped. */
+  readonly signal: AbortSignal;
+  /**
+   * Sends one message of a server stream. Resolves when there is room for the next one.
+   *
+   * @throws CallEnded once the call is over.
+   */
+  readonly write: (message: Uint8Array) => Promise<void>;
+  /** Answers the call here after all, authorised here; not once a client stream has been read. */
+  readonly here: () => Promise<Uint8Array | undefined>;
+};
+
 /**
  * Answers a call elsewhere: the relay to the leader. It gets the raw messages, and the relayed call
  * is authorised there.
  */
 export type Relay = {
-  /** The answer's bytes, or `undefined` for none; server streams write to `sink` instead. */
+  /** The answer's bytes, or `undefined` for none; server streams write to the context instead. */
   readonly relay: (
     method: Method,
     requests: AsyncIterable<Uint8Array>,
-    context: {
-      readonly header: Header;
-      readonly address: string;
-      readonly signal: AbortSignal;
-      readonly write: (message: Uint8Array) => Promise<void>;
-    },
+    context: RelayContext,
   ) => Promise<Uint8Array | undefined>;
 };
 
@@ -141,6 +153,8 @@ export type RawCall = {
 export type Gate = {
   /** Who calls, or an RpcError when they may not. */
   readonly admit: (call: RawCall, method: Method) => Caller;
+  /** Whose connection the call came over. */
+  readonly peer: (call: RawCall) => Peer;
   /** `undefined`: handle the call here. */
   readonly route: (method: Method) => Relay | undefined;
   /** The calls being answered. */
@@ -281,57 +295,65 @@ const noWrite = (): Promise<void> => Promise.reject(new Error('this call has no 
 
 type Bound = { readonly method: Method; readonly handler: AnyHandler; readonly gate: Gate };
 
-async function answerUnary(
-  { method, handler, gate }: Bound,
+/** Answers a call here, or lets the gate's relay answer it. */
+async function answerOrRelay(
+  { method, gate }: Bound,
+  call: RawCall,
+  rest: Pick<RelayContext, 'signal' | 'write' | 'here'> & {
+    readonly requests: AsyncIterable<Buffer>;
+  },
+): Promise<Buffer | undefined> {
+  const { requests, signal, write, here } = rest;
+  const relay = gate.route(method);
+  if (relay === undefined) return toAnswer(await here());
+  const context = { header: headerOf(call), peer: gate.peer(call), signal, write, here };
+  return toAnswer(await relay.relay(method, requests, context));
+}
+
+const toAnswer = (bytes: Uint8Array | undefined): Buffer | undefined =>
+  bytes === undefined ? undefined : toBuffer(bytes);
+
+function answerUnary(
+  bound: Bound,
   call: grpc.ServerUnaryCall<Buffer, Buffer>,
 ): Promise<Buffer | undefined> {
-  const relay = gate.route(method);
+  const { method, handler, gate } = bound;
   const signal = gate.calls.follow(call);
-  if (relay !== undefined) {
-    const context = { header: headerOf(call), address: call.getPeer(), signal, write: noWrite };
-    const bytes = await relay.relay(method, one(call.request), context);
-    return bytes === undefined ? undefined : toBuffer(bytes);
-  }
-  const caller = gate.admit(call, method);
-  return encode(method, await handler(decode(method, call.request), caller, signal));
+  const here = async (): Promise<Buffer> => {
+    const caller = gate.admit(call, method);
+    return encode(method, await handler(decode(method, call.request), caller, signal));
+  };
+  return answerOrRelay(bound, call, { requests: one(call.request), signal, write: noWrite, here });
 }
 
 async function answerServerStream(
-  { method, handler, gate }: Bound,
+  bound: Bound,
   call: grpc.ServerWritableStream<Buffer, Buffer>,
   sink: CallSink,
 ): Promise<void> {
-  const relay = gate.route(method);
-  if (relay !== undefined) {
-    const write = (bytes: Uint8Array): Promise<void> => sink.write(new Encoded(bytes));
-    const context = {
-      header: headerOf(call),
-      address: call.getPeer(),
-      signal: sink.signal,
-      write,
-    };
-    await relay.relay(method, one(call.request), context);
-    return;
-  }
-  const caller = gate.admit(call, method);
-  await handler(decode(method, call.request), caller, sink);
+  const { method, handler, gate } = bound;
+  const { signal } = sink;
+  const write = (bytes: Uint8Array): Promise<void> => sink.write(new Encoded(bytes));
+  const here = async (): Promise<undefined> => {
+    const caller = gate.admit(call, method);
+    await handler(decode(method, call.request), caller, sink);
+  };
+  await answerOrRelay(bound, call, { requests: one(call.request), signal, write, here });
 }
 
-async function answerClientStream(
-  { method, handler, gate }: Bound,
+function answerClientStream(
+  bound: Bound,
   call: grpc.ServerReadableStream<Buffer, Buffer>,
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
-  const relay = gate.route(method);
+  const { method, handler, gate } = bound;
   const requests = call as AsyncIterable<Buffer>;
-  if (relay !== undefined) {
-    const context = { header: headerOf(call), address: call.getPeer(), signal, write: noWrite };
-    const bytes = await relay.relay(method, requests, context);
-    return bytes === undefined ? undefined : toBuffer(bytes);
-  }
-  const caller = gate.admit(call, method);
-  const response = await handler(decoded(method, requests), caller, signal);
-  return response === undefined ? undefined : encode(method, response);
+  const here = async (): Promise<Buffer | undefined> => {
+    const caller = gate.admit(call, method);
+    const response = await handler(decoded(method, requests), caller, signal);
+    return response === undefined ? undefined : encode(method, response);
+  };
+  return answerOrRelay(bound, call, { requests, signal, write: noWrite, here });
 }
 
 /** Sends the one answer of a call; "none" is a good end without a message. */

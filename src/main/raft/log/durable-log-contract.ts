@@ -118,6 +118,27 @@ function snapshotRules(check: Check): void {
     assert.equal(log.lastIndex(), 4);
   });
 
+  check('[LOG8] a leader’s snapshot replaces the whole log', async (place) => {
+    const hardState = HardState.create({ term: 5, vote: 2n, commit: 40 });
+    {
+      await using log = await place.open();
+      await log.save(persist([entry(1), entry(2), entry(3)]));
+      await log.saveSnapshot(meta(2), pieces('mine', 'too'));
+      const { index, term, confState } = meta(40, 4);
+      const snapshot = { data: undefined, metadata: { index, term, confState } };
+      const chunks = [Buffer.from('the '), Buffer.from('leader')];
+      const ready = { hardState, snapshot, entries: [entry(41, 5)], mustSync: true };
+      await log.save(ready, { meta: meta(40, 4), chunks });
+      assert.deepEqual([log.firstIndex(), log.lastIndex()], [41, 41]);
+    }
+    await using log = await place.open();
+    assert.deepEqual(log.initialState().hardState, hardState);
+    assert.deepEqual([log.firstIndex(), log.lastIndex(), log.term(40)], [41, 41, 4]);
+    const stored = log.readSnapshot();
+    assert.deepEqual(stored?.meta, meta(40, 4));
+    assert.equal(Buffer.concat([...(stored?.chunks ?? [])]).toString(), 'the leader');
+  });
+
   check('[LOG7] a log knows whose it is', async (place) => {
     const member = RaftMember.create({ raftId: 1n << 63n, nodeId: 'n1', addr: '10.0.0.1:2377' });
     {
@@ -127,5 +148,6 @@ function snapshotRules(check: Check): void {
     }
     await using log = await place.open();
     assert.deepEqual(log.member(), member);
+    assert.deepEqual(log.peers(), []);
   });
 }

@@ -20,12 +20,23 @@ export type SnapshotMeta = {
   readonly removed: readonly bigint[];
 };
 
+/** A snapshot that a leader sent; it stands for everything up to its index. */
+export type ReceivedSnapshot = {
+  readonly meta: SnapshotMeta;
+  readonly chunks: readonly Uint8Array[];
+};
+
 export interface DurableLog extends LogStorage, AsyncDisposable {
   /** Who this manager is in the group; undefined in a fresh log. */
   member(): RaftMember | undefined;
-  saveMember(member: RaftMember): Promise<void>;
-  /** Stores what a Ready asks for, all or nothing. One at a time. */
-  save(persist: Persist): Promise<void>;
+  /** The group as it was told to this manager when it joined: where its members were reached then. */
+  peers(): readonly RaftMember[];
+  saveMember(member: RaftMember, peers?: readonly RaftMember[]): Promise<void>;
+  /**
+   * Stores what a Ready asks for, all or nothing. One at a time. `received` is the content of its
+   * snapshot, and given exactly when there is one: it replaces the whole log.
+   */
+  save(persist: Persist, received?: ReceivedSnapshot): Promise<void>;
   /** Stores a snapshot of entries already in the log, piece by piece; the one before it goes. */
   saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** The newest snapshot. */

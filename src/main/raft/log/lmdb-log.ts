@@ -16,7 +16,7 @@ import { limitBytes } from '../core/entry-size.ts';
 import type { Persist } from '../core/ready.ts';
 import type { InitialState } from '../core/storage.ts';
 import { Cipher } from './cipher.ts';
-import type { DurableLog, SnapshotMeta } from './durable-log.ts';
+import type { DurableLog, ReceivedSnapshot, SnapshotMeta } from './durable-log.ts';
 
 /** Payload bytes of entries that are kept in memory too. */
 const CACHE_BYTES_MAX = 32 * 1024 * 1024;
@@ -28,6 +28,7 @@ const KEY = {
   snapshot: 'snapshot',
   compacted: 'compacted',
   member: 'member',
+  peers: 'peers',
 } as const;
 
 type Mark = { readonly index: number; readonly term: number };
@@ -184,13 +185,22 @@ export class LmdbLog implements DurableLog {
     return stored === undefined ? undefined : RaftMember.decode(stored);
   }
 
-  async saveMember(member: RaftMember): Promise<void> {
-    await this.#put(KEY.member, RaftMember.encode(member));
+  peers(): readonly RaftMember[] {
+    const stored = this.#get(KEY.peers);
+    return stored === undefined ? [] : ClusterSnapshot.decode(stored).members;
   }
 
-  async save(persist: Persist): Promise<void> {
-    assert(persist.snapshot === null, 'a snapshot of the leader is saved by receiveSnapshot');
-    const writes: Promise<boolean>[] = [];
+  async saveMember(member: RaftMember, peers: readonly RaftMember[] = []): Promise<void> {
+    const group = ClusterSnapshot.encode({ members: peers, removed: [] });
+    await Promise.all([
+      this.#put(KEY.member, RaftMember.encode(member)),
+      this.#put(KEY.peers, group),
+    ]);
+  }
+
+  async save(persist: Persist, received?: ReceivedSnapshot): Promise<void> {
+    assert.equal(persist.snapshot?.metadata.index, received?.meta.index, 'another snapshot came');
+    const writes = received === undefined ? [] : this.#replaceBy(received);
     const [first] = persist.entries;
     if (first !== undefined) {
       assert(first.index <= this.lastIndex() + 1, `gap before ${first.index}`);
@@ -207,6 +217,35 @@ export class LmdbLog implements DurableLog {
     }
     // Writes of one turn are one LMDB transaction.
     await Promise.all(writes);
+  }
+
+  /** The writes that leave nothing but a leader's snapshot; they belong to the transaction of this turn. */
+  #replaceBy({ meta, chunks }: ReceivedSnapshot): Promise<boolean>[] {
+    const writes: Promise<boolean>[] = [];
+    for (let i = this.firstIndex(); i <= this.lastIndex(); i += 1) {
+      writes.push(this.#entries.remove(i));
+    }
+    const old = this.#snapshot?.index;
+    if (old !== undefined) writes.push(...this.#pieceRemovals(old));
+    for (const [piece, chunk] of chunks.entries()) {
+      const sealed = this.#cipher.seal(`snapshot/${meta.index}/${piece}`, chunk);
+      writes.push(this.#pieces.put([meta.index, piece], sealed));
+    }
+    writes.push(this.#put(KEY.snapshot, encodeMeta(meta, chunks.length)));
+    this.#terms = [];
+    this.#cache = [];
+    this.#cacheBytes = 0;
+    this.#snapshot = meta;
+    this.#compacted = { index: meta.index, term: meta.term };
+    writes.push(this.#putCompacted());
+    return writes;
+  }
+
+  #putCompacted(): Promise<boolean> {
+    const mark = Buffer.alloc(16);
+    mark.writeDoubleLE(this.#compacted.index, 0);
+    mark.writeDoubleLE(this.#compacted.term, 8);
+    return this.#put(KEY.compacted, mark);
   }
 
   async saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -230,8 +269,12 @@ export class LmdbLog implements DurableLog {
   }
 
   async #removePieces(index: number): Promise<void> {
+    await Promise.all(this.#pieceRemovals(index));
+  }
+
+  #pieceRemovals(index: number): Promise<boolean>[] {
     const keys = [...this.#pieces.getKeys({ start: [index, 0], end: [index, Infinity] })];
-    await Promise.all(keys.map((key) => this.#pieces.remove(key)));
+    return keys.map((key) => this.#pieces.remove(key));
   }
 
   readSnapshot(): { meta: SnapshotMeta; chunks: Iterable<Uint8Array> } | undefined {
@@ -253,10 +296,7 @@ export class LmdbLog implements DurableLog {
     const term = this.term(index);
     if (term === null || index <= this.#compacted.index) return;
     assert(index <= (this.#snapshot?.index ?? 0), 'only what a snapshot covers is compacted');
-    const mark = Buffer.alloc(16);
-    mark.writeDoubleLE(index, 0);
-    mark.writeDoubleLE(term, 8);
-    const writes = [this.#put(KEY.compacted, mark)];
+    const writes: Promise<boolean>[] = [];
     for (let i = this.firstIndex(); i <= index; i += 1) writes.push(this.#entries.remove(i));
     const cacheFrom = this.lastIndex() - this.#cache.length + 1;
     for (const entry of this.#cache.splice(0, Math.max(0, index + 1 - cacheFrom))) {
@@ -264,6 +304,7 @@ export class LmdbLog implements DurableLog {
     }
     this.#terms.splice(0, index - this.#compacted.index);
     this.#compacted = { index, term };
+    writes.push(this.#putCompacted());
     await Promise.all(writes);
   }
 

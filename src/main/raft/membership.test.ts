@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RaftMember } from '../../shared/wire/gen/raft.ts';
+import { ConfChangeType } from '../../shared/wire/gen/raftpb.ts';
+import { Channel } from '../rpc/client.ts';
+import { Code, hasCode } from '../rpc/errors.ts';
+import { type Group, Membership, reachableAddress } from './membership.ts';
+
+const member = (raftId: bigint): RaftMember =>
+  RaftMember.create({ raftId, nodeId: `n${raftId}`, addr: `127.0.0.1:${raftId}` });
+
+type Change = Parameters<Group['change']>[0];
+
+/** Member 1 of a group of `size`. */
+function bench(size: number) {
+  const members = new Map<bigint, RaftMember>();
+  for (let raftId = 1n; raftId <= size; raftId += 1n) members.set(raftId, member(raftId));
+  const active = new Set<bigint>();
+  const changes: Change[] = [];
+  const state = { leading: true };
+  const membership = new Membership({
+    leading: () => state.leading,
+    members: () => [...members.values()],
+    isRemoved: () => false,
+    self: () => 1n,
+    address: () => '127.0.0.1:1',
+    isActive: (raftId) => active.has(raftId),
+    change: async (change) => {
+      changes.push(change);
+      if (change.type === ConfChangeType.ConfChangeRemoveNode) members.delete(change.nodeId);
+    },
+    connect: (address) => new Channel({ to: 'anyone', address }),
+  });
+  const call = async (name: string, request: unknown): Promise<unknown> => {
+    const caller = {
+      nodeId: 'n7',
+      organization: 'o',
+      roles: ['swarm-manager'],
+      remoteAddress: '127.0.0.1:1000',
+      local: false,
+      forwardedBy: undefined,
+    };
+    const { methods } = membership.service;
+    const found = methods.find(({ method }) => method.path.endsWith(`/${name}`));
+    return found?.handler(request, caller, new AbortController().signal);
+  };
+  return { membership, active, changes, state, call };
+}
+
+const withCode = (code: Code, text: RegExp) => (error: unknown) =>
+  hasCode(error, code) && text.test(error.message);
+
+test('a new member is reached where it says, or where its call came from', () => {
+  const from = '10.1.2.3:55555';
+  assert.equal(reachableAddress('10.0.0.9:2377', from), '10.0.0.9:2377');
+  assert.equal(reachableAddress('manager.example:1', from), 'manager.example:1');
+  assert.equal(reachableAddress('0.0.0.0:2377', from), '10.1.2.3:2377');
+  assert.equal(reachableAddress('[::]:2377', '[fd00::1]:9'), '[fd00::1]:2377');
+  for (const bad of ['', 'host', ':', 'a:b:1', 'host:0', 'host:70000', '::1:2377']) {
+    assert.throws(
+      () => reachableAddress(bad, from),
+      withCode(Code.INVALID_ARGUMENT, /^invalid address .* in raft join request$/),
+    );
+  }
+});
+
+test('nobody is let in whom the leader cannot reach, nor by one that does not lead', async () => {
+  const { call, changes, state } = bench(1);
+  await assert.rejects(
+    call('Join', { addr: '127.0.0.1:1' }),
+    withCode(Code.UNKNOWN, /^could not connect to prospective new cluster member using its adv/),
+  );
+  state.leading = false;
+  await assert.rejects(
+    call('Join', { addr: '127.0.0.1:1' }),
+    withCode(Code.FAILED_PRECONDITION, /node lost leader status$/),
+  );
+  assert.deepEqual(changes, []);
+});
+
+test('a member may leave only while a majority of the others is reached', async () => {
+  const { call, active, changes, membership } = bench(3);
+  await assert.rejects(
+    call('Leave', { node: undefined }),
+    withCode(Code.INVALID_ARGUMENT, /^no node information provided$/),
+  );
+  assert.equal(membership.canRemove(3n), false);
+  await assert.rejects(call('Leave', { node: member(3n) }), /may result in loss of quorum$/);
+  active.add(2n);
+  await assert.rejects(call('Leave', { node: member(8n) }), /member unknown$/);
+  await call('Leave', { node: member(3n) });
+  assert.deepEqual(changes, [
+    { type: ConfChangeType.ConfChangeRemoveNode, nodeId: 3n, context: undefined },
+  ]);
+});
+
+test('the last member cannot leave', () => {
+  assert.equal(bench(1).membership.canRemove(1n), false);
+});

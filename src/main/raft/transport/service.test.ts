@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ResolveAddressRequest, RaftMember } from '../../../shared/wire/gen/raft.ts';
+import { Message, MessageType } from '../../../shared/wire/gen/raftpb.ts';
+import { silentLog } from '../../log.ts';
+import { Code, hasCode } from '../../rpc/errors.ts';
+import { raftService } from './service.ts';
+
+const CALLER = {
+  nodeId: 'n2',
+  organization: 'o',
+  roles: ['swarm-manager'],
+  remoteAddress: '10.0.0.2:9',
+  local: false,
+  forwardedBy: undefined,
+};
+
+/** Member 1 with the members 1 and 2; 9 was removed. */
+function bench() {
+  const received: Message[] = [];
+  const healthy = new Set<bigint>();
+  const members = [1n, 2n].map((raftId) =>
+    RaftMember.create({ raftId, nodeId: `n${raftId}`, addr: `10.0.0.${raftId}:2377` }),
+  );
+  const { methods } = raftService(
+    {
+      raftId: () => 1n,
+      members: () => members,
+      isRemoved: (raftId) => raftId === 9n,
+      isHealthy: async (raftId) => healthy.has(raftId),
+      receive: (message) => received.push(message),
+    },
+    silentLog,
+  );
+  const call = async (name: string, request: unknown): Promise<unknown> => {
+    const found = methods.find(({ method }) => method.path.endsWith(`/${name}`));
+    return found?.handler(request, CALLER, new AbortController().signal);
+  };
+  const send = (init: Parameters<typeof Message.create>[0]): Promise<unknown> =>
+    call('ProcessRaftMessage', { message: Message.create({ to: 1n, from: 2n, ...init }) });
+  return { received, healthy, call, send };
+}
+
+test('a message for this member is taken, over a stream too', async () => {
+  const { received, send, call } = bench();
+  await send({ type: MessageType.MsgHeartbeat });
+  await call('ProcessRaftMessage', { message: undefined });
+  const message = Message.create({ type: MessageType.MsgApp, to: 1n, from: 2n });
+  async function* pieces(): AsyncIterable<unknown> {
+    yield { message };
+  }
+  assert.deepEqual(await call('StreamRaftMessage', pieces()), {});
+  assert.deepEqual(
+    received.map(({ type }) => type),
+    [MessageType.MsgHeartbeat, MessageType.MsgApp],
+  );
+});
+
+test('what is for another, or a proposal, is ignored', async () => {
+  const { received, send } = bench();
+  await send({ type: MessageType.MsgHeartbeat, to: 5n });
+  await send({ type: MessageType.MsgProp });
+  assert.deepEqual(received, []);
+});
+
+test('a vote is given only to a member that can be reached', async () => {
+  const { received, send, healthy } = bench();
+  for (const type of [MessageType.MsgVote, MessageType.MsgPreVote]) {
+    healthy.clear();
+    await send({ type });
+    healthy.add(2n).add(3n);
+    await send({ type, from: 3n });
+    assert.deepEqual(received, []);
+    await send({ type });
+    assert.equal(received.splice(0).length, 1);
+  }
+});
+
+test('a member that was removed is told so', async () => {
+  const { received, send } = bench();
+  await assert.rejects(send({ type: MessageType.MsgApp, from: 9n }), (error) => {
+    assert.ok(hasCode(error, Code.NOT_FOUND));
+    return error.message === 'raft: member was removed from the cluster';
+  });
+  assert.deepEqual(received, []);
+});
+
+test('addresses of members are told', async () => {
+  const { call } = bench();
+  const ask = (raftId: bigint): Promise<unknown> =>
+    call('ResolveAddress', ResolveAddressRequest.create({ raftId }));
+  assert.deepEqual(await ask(2n), { addr: '10.0.0.2:2377' });
+  await assert.rejects(ask(0xabcn), /^RpcError: member abc not found$/);
+});

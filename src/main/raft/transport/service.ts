@@ -1,0 +1,69 @@
+/** The `Raft` service: what other members send (behaviour rule 3.5). */
+import type { RaftMember } from '../../../shared/wire/gen/raft.ts';
+import { type Message, MessageType } from '../../../shared/wire/gen/raftpb.ts';
+import { WireError } from '../../../shared/wire/runtime.ts';
+import type { Log } from '../../log.ts';
+import { Code, RpcError } from '../../rpc/errors.ts';
+import { implement, type Implementation } from '../../rpc/service.ts';
+import { join } from './chunks.ts';
+import { REMOVED_TEXT } from './peer.ts';
+
+/** The member that receives. */
+export type Receiver = {
+  /** 0 until this node is a member. */
+  readonly raftId: () => bigint;
+  readonly members: () => readonly RaftMember[];
+  readonly isRemoved: (raftId: bigint) => boolean;
+  /** Asks the member itself whether it takes part. */
+  readonly isHealthy: (raftId: bigint) => Promise<boolean>;
+  /** @throws WireError */
+  readonly receive: (message: Message) => void;
+};
+
+const isVote = ({ type }: Message): boolean =>
+  type === MessageType.MsgVote || type === MessageType.MsgPreVote;
+
+/** Whether a message is for this member, and is not one that must not come from outside. */
+async function isWelcome(receiver: Receiver, message: Message): Promise<boolean> {
+  if (message.to !== receiver.raftId()) return false;
+  // Only the leader proposes.
+  if (message.type === MessageType.MsgProp) return false;
+  if (!isVote(message)) return true;
+  // Who cannot be reached would be a leader of no use.
+  const known = receiver.members().some(({ raftId }) => raftId === message.from);
+  return known && (await receiver.isHealthy(message.from));
+}
+
+async function take(receiver: Receiver, message: Message | undefined, log: Log): Promise<void> {
+  if (message === undefined) return;
+  if (receiver.isRemoved(message.from)) throw new RpcError(Code.NOT_FOUND, REMOVED_TEXT);
+  if (!(await isWelcome(receiver, message))) {
+    const { type, from, to } = message;
+    log.debug({ type, from: from.toString(16), to: to.toString(16) }, 'ignored a raft message');
+    return;
+  }
+  try {
+    receiver.receive(message);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new RpcError(Code.INVALID_ARGUMENT, error.message);
+  }
+}
+
+export function raftService(receiver: Receiver, log: Log): Implementation {
+  return implement('Raft', {
+    ProcessRaftMessage: async ({ message }) => {
+      await take(receiver, message, log);
+      return {};
+    },
+    StreamRaftMessage: async (pieces) => {
+      await take(receiver, await join(pieces), log);
+      return {};
+    },
+    ResolveAddress: ({ raftId }) => {
+      const member = receiver.members().find((known) => known.raftId === raftId);
+      if (member !== undefined) return { addr: member.addr };
+      throw new RpcError(Code.NOT_FOUND, `member ${raftId.toString(16)} not found`);
+    },
+  });
+}
