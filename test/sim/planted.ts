@@ -11,9 +11,10 @@ type Bug = { readonly file: string; readonly right: string; readonly wrong: stri
 export const BUGS: Readonly<Record<string, Bug>> = {
   'vote-before-persist': {
     file: 'src/main/raft/driver.ts',
-    right: 'if (ready.sendNow.length > 0) send(ready.sendNow);',
+    right: 'this.#send(node, ready.sendNow);',
     // 6 is MsgVoteResp.
-    wrong: 'send([...ready.sendNow, ...ready.sendAfterPersist.filter(({ type }) => type === 6)]);',
+    wrong:
+      'this.#send(node, [...ready.sendNow, ...ready.sendAfterPersist.filter(({ type }) => type === 6)]);',
   },
   'commit-of-an-older-term': {
     file: 'src/main/raft/core/replication.ts',
@@ -23,8 +24,8 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   'forgotten-hard-state': {
     file: 'src/main/raft/driver.ts',
-    right: 'await log.save({ ...persist, hardState });',
-    wrong: 'await log.save({ ...persist, hardState: null });',
+    right: 'await log.save({ ...persist, hardState }, received);',
+    wrong: 'await log.save({ ...persist, hardState: null }, received);',
   },
   'shared-version': {
     file: 'src/main/store/writes.ts',
