@@ -251,9 +251,11 @@ describe('commands', () => {
     await run('node:rm', ['--force', 'ambiguous1', 'ambiguous2']);
   });
 
-  test('tasks show why they wait, whole', async () => {
+  const err = `no suitable node (${'insufficient resources on 2 nodes; '.repeat(5)})`;
+
+  /** A service with one task that failed and one that waits; made by the first test that needs it. */
+  async function makeStuck(): Promise<void> {
     const [serviceId = ''] = await lines('service:create', '-d', '--name', 'stuck', 'alpine');
-    const err = `no suitable node (${'insufficient resources on 2 nodes; '.repeat(5)})`;
     const common = { serviceId, nodeId: 'node2', serviceAnnotations: { name: 'stuck' } };
     await socket.store.update((tx) => {
       tx.tasks.create(
@@ -275,6 +277,12 @@ describe('commands', () => {
         }),
       );
     });
+  }
+  let stuck: Promise<void> | undefined;
+  const withStuck = (): Promise<void> => (stuck ??= makeStuck());
+
+  test('tasks show why they wait, whole', async () => {
+    await withStuck();
     const table = (await run('service:ps', ['stuck'], new FakeTerminal({ columns: 100 }))).stdout;
     assert.equal(table.replaceAll(/\s+/g, '').includes(err.replaceAll(/\s+/g, '')), true);
     assert.match(table, /stuck\.1 .*w1 .*running .*pending/);
@@ -298,6 +306,7 @@ describe('commands', () => {
   });
 
   test('logs keep stdout and stderr apart, and say when they are not whole', async () => {
+    await withStuck();
     const terminal = new FakeTerminal();
     await assert.rejects(run('service:logs', ['--tail', '3', 'stuck'], terminal), {
       message: /^warning: incomplete log stream/,
