@@ -368,13 +368,14 @@ for (const [what, file, reason] of [
   });
 }
 
+// A file that is being read is nobody's leftover: the test runner reads too.
+const resources = (): string[] =>
+  process
+    .getActiveResourcesInfo()
+    .filter((name) => name !== 'FSReqCallback')
+    .toSorted();
+
 test('after stop no thread, port, timer or listener is left', async () => {
-  // A file that is being read is nobody's leftover: the test runner reads too.
-  const resources = (): string[] =>
-    process
-      .getActiveResourcesInfo()
-      .filter((name) => name !== 'FSReqCallback')
-      .toSorted();
   const before = resources();
   for (let round = 0; round < 3; round++) {
     const { engine } = echo(round === 1 ? 'async' : 'blocking', { threads: 2 });
