@@ -368,15 +368,22 @@ for (const [what, file, reason] of [
   });
 }
 
+// A file that is being read is nobody's leftover: the test runner reads too.
+const resources = (): string[] =>
+  process
+    .getActiveResourcesInfo()
+    .filter((name) => name !== 'FSReqCallback')
+    .toSorted();
+
 test('after stop no thread, port, timer or listener is left', async () => {
-  const before = process.getActiveResourcesInfo().toSorted();
+  const before = resources();
   for (let round = 0; round < 3; round++) {
     const { engine } = echo(round === 1 ? 'async' : 'blocking', { threads: 2 });
     await engine.start();
     await engine.kill(0);
     await engine.stop();
   }
-  assert.deepEqual(process.getActiveResourcesInfo().toSorted(), before);
+  assert.deepEqual(resources(), before);
 });
 
 test('what the owner’s handler throws ends the process instead of passing for a dead thread', async () => {
