@@ -288,7 +288,8 @@ export class Manager {
           : RaftMemberStatusReachability.UNREACHABLE;
         return { raftId: member.raftId, addr, leader, reachability };
       },
-      canRemove: (raftId) => this.#group.canRemove(raftId),
+      // Nothing carries out a demotion yet; one that is accepted would never happen.
+      canRemove: () => false,
     };
   }
 
