@@ -395,6 +395,8 @@ describe('commands', () => {
     assert.match(text, /^SWMTKN-1-w\n/);
     assert.match(text, /skein worker --join-addr 10\.0\.0\.1:2377 --join-token SWMTKN-1-w\n/);
     assert.match(text, /docker swarm join --token SWMTKN-1-w 10\.0\.0\.1:2377\n/);
+    // An engine can't be a manager, so nobody is told to try.
+    assert.doesNotMatch((await run('cluster:token', ['manager'])).stdout, /docker/);
     const [token = ''] = await lines('cluster:token', 'manager', '--rotate', '-q');
     assert.match(token, /^SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}$/);
     assert.deepEqual(await lines('cluster:token', 'worker', '-q'), ['SWMTKN-1-w']);

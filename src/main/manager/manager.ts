@@ -76,7 +76,7 @@ export class Manager {
   readonly #options: ManagerOptions;
   readonly #group: RaftGroup;
   readonly #relay: LeaderRelay;
-  readonly #health = new Health(['Raft', 'ControlAPI']);
+  readonly #health = new Health(['Raft', 'ControlAPI', 'Skein']);
   readonly #dispatcher: Dispatcher;
   readonly #broker: LogBroker;
   readonly #authority: CertificateAuthority;
@@ -165,6 +165,7 @@ export class Manager {
    */
   async start(): Promise<void> {
     const { raftLog, joins, security } = this.#options;
+    this.#health.set('Skein', true);
     await this.#listen();
     if (raftLog.member() === undefined && joins !== undefined) {
       this.#health.set('Raft', true); // the leader dials back before it answers

@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { RaftMember } from '../../shared/wire/gen/raft.ts';
 import { ConfChangeType } from '../../shared/wire/gen/raftpb.ts';
 import { Channel } from '../rpc/client.ts';
+import { testCluster } from '../ca/testing/identities.ts';
+import { Role } from '../rpc/authorise.ts';
 import { Code, hasCode } from '../rpc/errors.ts';
+import { TestManager } from '../rpc/testing/managers.ts';
 import { type Group, Membership, reachableAddress } from './membership.ts';
 
 const member = (raftId: bigint): RaftMember =>
@@ -12,7 +15,10 @@ const member = (raftId: bigint): RaftMember =>
 type Change = Parameters<Group['change']>[0];
 
 /** Member 1 of a group of `size`. */
-function bench(size: number) {
+function bench(
+  size: number,
+  connect: Group['connect'] = (address) => new Channel({ to: 'anyone', address }),
+) {
   const members = new Map<bigint, RaftMember>();
   for (let raftId = 1n; raftId <= size; raftId += 1n) members.set(raftId, member(raftId));
   const active = new Set<bigint>();
@@ -29,7 +35,7 @@ function bench(size: number) {
       changes.push(change);
       if (change.type === ConfChangeType.ConfChangeRemoveNode) members.delete(change.nodeId);
     },
-    connect: (address) => new Channel({ to: 'anyone', address }),
+    connect,
   });
   const call = async (name: string, request: unknown): Promise<unknown> => {
     const caller = {
@@ -74,6 +80,22 @@ test('nobody is let in whom the leader cannot reach, nor by one that does not le
   await assert.rejects(
     call('Join', { addr: '127.0.0.1:1' }),
     withCode(Code.FAILED_PRECONDITION, /node lost leader status$/),
+  );
+  assert.deepEqual(changes, []);
+});
+
+test('a manager of a Docker Engine is not let in: it would only stop the cluster', async () => {
+  const cluster = await testCluster();
+  // It serves Raft and knows nothing of Skein, as an engine's manager does.
+  await using engine = await TestManager.start('n7', cluster);
+  const { rootPem, ...identity } = await cluster.member('n1', Role.MANAGER);
+  const { call, changes } = bench(
+    1,
+    (address) => new Channel({ to: 'manager', address, rootPem, identity }),
+  );
+  await assert.rejects(
+    call('Join', { addr: engine.address }),
+    withCode(Code.FAILED_PRECONDITION, /^a Docker Engine cannot be a manager of this cluster yet/),
   );
   assert.deepEqual(changes, []);
 });

@@ -7,7 +7,7 @@ import { type JoinResponse, RaftMember } from '../../shared/wire/gen/raft.ts';
 import { type ConfChange, ConfChangeType } from '../../shared/wire/gen/raftpb.ts';
 import type { Caller } from '../rpc/authorise.ts';
 import type { Channel } from '../rpc/client.ts';
-import { Code, RpcError } from '../rpc/errors.ts';
+import { Code, hasCode, RpcError } from '../rpc/errors.ts';
 import { implement, type Implementation } from '../rpc/service.ts';
 
 /** For a new member to answer at its address. */
@@ -142,9 +142,28 @@ export class Membership {
         );
       });
     const { status } = await answer;
-    if (status === Serving.SERVING) return;
+    if (status === Serving.SERVING) {
+      await this.#mustBeOurs(channel);
+      return;
+    }
     const name = Object.entries(Serving).find(([, value]) => value === status)?.[0] ?? status;
     throw new RpcError(Code.UNKNOWN, `health check returned status ${name}`);
+  }
+
+  /**
+   * A Docker Engine takes part in raft too, but its managers and ours can't share a quorum yet: one
+   * that was let in would only stop the cluster.
+   */
+  async #mustBeOurs(channel: Channel): Promise<void> {
+    try {
+      await channel.service('Health').Check({ service: 'Skein' }, { timeoutMs: DIAL_BACK_MS });
+    } catch (error) {
+      if (!hasCode(error, Code.NOT_FOUND)) throw error;
+      throw new RpcError(
+        Code.FAILED_PRECONDITION,
+        'a Docker Engine cannot be a manager of this cluster yet: join it with the worker token',
+      );
+    }
   }
 
   #unusedId(): bigint {

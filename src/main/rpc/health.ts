@@ -3,8 +3,11 @@ import { HealthCheckResponseServingStatus as Serving } from '../../shared/wire/g
 import { Code, RpcError } from './errors.ts';
 import { implement, type Implementation } from './service.ts';
 
-/** `Raft` stands on the remote port, `ControlAPI` on the control socket. */
-export type HealthName = 'Raft' | 'ControlAPI';
+/**
+ * `Raft` stands on the remote port, `ControlAPI` on the control socket. `Skein` tells our managers
+ * from a Docker Engine's, which can't share a quorum with them yet.
+ */
+export type HealthName = 'Raft' | 'ControlAPI' | 'Skein';
 
 export class Health {
   readonly #serving = new Map<string, boolean>();

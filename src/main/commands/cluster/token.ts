@@ -70,8 +70,12 @@ const help = (role: 'worker' | 'manager', token: string, address: string): strin
 To add a ${role} to this cluster, run there:
 
     skein ${role} --join-addr ${address} --join-token ${token}
-
+${
+  role === 'worker'
+    ? `
 or, for a Docker Engine:
 
     docker swarm join --token ${token} ${address}
-`;
+`
+    : ''
+}`;
