@@ -45,6 +45,16 @@ test('log lines are not compared, and at level none only errors are said', () =>
   assert.equal(playScript(`${GROUP}\nlog-level none\n----\nok\n\n${quiet}`).mismatch?.line, 9);
 });
 
+test('ticks of heartbeats and elections can be set for a script, and quiet is no output', () => {
+  const nodes = 'add-nodes 1 voters=(1) index=2 heartbeat-tick=2 election-tick=5\n----\nok\n';
+  const follower = 'raft-state\n----\n1: StateFollower (Voter) Term:0 Lead:0\n';
+  const leader = 'log-level none\nraft-state\n----\nok (quiet)\n\nstatus 1\n----\nok\n';
+  const script = `${nodes}\ntick 1 4\n----\nok\n\n${follower}\ntick 1 1\n----\nok\n\n${leader}`;
+  assert.equal(playScript(script).mismatch, null);
+  const early = `${nodes}\ntick 1 5\n----\nok\n\n${follower}`;
+  assert.equal(playScript(early).mismatch?.command, 'raft-state');
+});
+
 test('input lines are further commands', () => {
   const script = `${GROUP}\ncampaign 1\ndeliver-msgs 2\n----\nno messages\n`;
   assert.equal(playScript(script).mismatch, null);

@@ -37,6 +37,8 @@ function option(key: string, value: string): NodeOptions {
 }
 
 const OPTIONS: { readonly [key: string]: ((value: string) => NodeOptions) | undefined } = {
+  'election-tick': (value) => ({ electionTicks: count(value) }),
+  'heartbeat-tick': (value) => ({ heartbeatTicks: count(value) }),
   inflight: (value) => ({ maxInflightMsgs: count(value) }),
   'max-inflight-bytes': (value) => ({ maxInflightBytes: count(value) }),
   'max-size-per-msg': (value) => ({ maxSizePerMsg: count(value) }),

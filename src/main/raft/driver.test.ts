@@ -7,7 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RaftMember } from '../../shared/wire/gen/raft.ts';
 import { REAL_TURNS, type Turns } from '../kit/turns.ts';
 import { silentLog } from '../log.ts';
-import { foundLog, RaftDriver, type StateMachine } from './driver.ts';
+import type { StateMachine } from './applied-state.ts';
+import { RaftDriver } from './driver.ts';
+import { foundLog } from './found-log.ts';
 import { LmdbLog } from './log/lmdb-log.ts';
 
 const MEMBER = RaftMember.create({ raftId: 0x7654_3210_fedc_ba98n, nodeId: 'n1', addr: 'h:1' });
@@ -28,8 +30,11 @@ class Texts implements StateMachine {
     this.aborts += 1;
   }
 
-  async *snapshot(): AsyncIterable<Uint8Array> {
-    yield* this.texts.map((text) => Buffer.from(`${text}\n`));
+  snapshot(): AsyncIterable<Uint8Array> {
+    const now = this.texts.map((text) => Buffer.from(`${text}\n`));
+    return (async function* pieces() {
+      yield* now;
+    })();
   }
 
   restore(_index: number, chunks: Iterable<Uint8Array>): void {
@@ -50,8 +55,24 @@ class Texts implements StateMachine {
 
 type Running = { driver: RaftDriver; machine: Texts; log: LmdbLog } & AsyncDisposable;
 
-async function start(directory: string, interval = 0, turns: Turns = REAL_TURNS): Promise<Running> {
-  const log = new LmdbLog(directory, KEY);
+/** Has no room for snapshots until it is told. */
+class CrampedLog extends LmdbLog {
+  isFull = true;
+  refused = 0;
+
+  override async saveSnapshot(...args: Parameters<LmdbLog['saveSnapshot']>): Promise<void> {
+    if (!this.isFull) return super.saveSnapshot(...args);
+    this.refused += 1;
+    throw new Error('no space left');
+  }
+}
+
+async function start(
+  directory: string,
+  interval = 0,
+  turns: Turns = REAL_TURNS,
+  log = new LmdbLog(directory, KEY),
+): Promise<Running> {
   if (log.member() === undefined) await foundLog(log, MEMBER, []);
   const machine = new Texts();
   const { promise: leading, resolve: leads } = Promise.withResolvers<void>();
@@ -126,7 +147,7 @@ test('what comes just as a round of work ends is not left until the next tick', 
       for (let hop = 0; hop < hops; hop += 1) await Promise.resolve();
       propose(driver, 'b');
       // A proposal that was left shows itself: without ticks nothing comes any more.
-      const left = sleep(2_000, undefined, { ref: false }).then(() => assert.fail(`${hops} hops`));
+      const left = sleep(60_000, undefined, { ref: false }).then(() => assert.fail(`${hops} hops`));
       await Promise.race([machine.until(2 * hops + 2), left]);
     }
   });
@@ -150,11 +171,56 @@ test('snapshots are made on the way, the log before them goes, and a restart beg
   });
 });
 
+test('a snapshot that cannot be stored is tried again now and then, and hinders nothing', async () => {
+  await inDirectory(async (directory) => {
+    const log = new CrampedLog(directory, KEY);
+    await using running = await start(directory, 10, REAL_TURNS, log);
+    for (let i = 0; i < 100; i += 1) {
+      propose(running.driver, `t${i}`);
+      await running.machine.until(i + 1);
+    }
+    assert.ok(log.refused >= 5 && log.refused <= 11, `${log.refused} attempts`);
+    log.isFull = false;
+    for (let i = 0; log.snapshot()?.metadata.index === 0; i += 1) {
+      propose(running.driver, `u${i}`);
+      await running.machine.until(101 + i);
+    }
+  });
+});
+
 test('after stop a proposal is refused and what was in flight is given up', async () => {
   await inDirectory(async (directory) => {
     await using running = await start(directory);
     await running.driver.stop();
     assert.equal(running.machine.aborts, 1);
     assert.throws(() => propose(running.driver, 'x'), /node lost leader status/);
+  });
+});
+
+test('[OPS4] a snapshot on request is of all that was applied, also while another is being made', async () => {
+  await inDirectory(async (directory) => {
+    await using running = await start(directory);
+    const { driver, machine, log } = running;
+    const content = (): string => {
+      using snapshot = log.readSnapshot();
+      assert.ok(snapshot);
+      return Buffer.concat([...snapshot.chunks]).toString();
+    };
+    propose(driver, 'a');
+    await machine.until(1);
+    const first = driver.takeSnapshot();
+    propose(driver, 'b');
+    await machine.until(2);
+    const both = [driver.takeSnapshot(), driver.takeSnapshot()];
+    await first;
+    await Promise.all(both);
+    assert.equal(content(), 'a\nb\n');
+    const index = log.snapshot()?.metadata.index;
+    await driver.takeSnapshot();
+    assert.equal(log.snapshot()?.metadata.index, index, 'nothing new needs no new one');
+    propose(driver, 'c');
+    await machine.until(3);
+    await driver.takeSnapshot();
+    assert.equal(content(), 'a\nb\nc\n');
   });
 });

@@ -1,51 +1,38 @@
 /**
- * The loop that obeys the raft core: it carries each Ready to disk, peers and store in the order that
- * the core asks for, and brings ticks, messages and proposals in.
+ * A member of the group: it brings ticks, messages and proposals to the raft core, and a loop carries
+ * out what the core asks for (`ready-loop.ts`).
  *
  * While one Ready is on its way to the disk, proposals gather for the next: that is the group commit.
- * Messages that promise what is being stored leave only when the disk has it, by construction: they
- * come out of the Ready in a list of their own.
  */
 import assert from 'node:assert/strict';
 import type { RaftMember } from '../../shared/wire/gen/raft.ts';
-import { RaftMember as RaftMemberCodec } from '../../shared/wire/gen/raft.ts';
-import {
-  ConfChange,
-  ConfChangeType,
-  Entry,
-  EntryType,
-  HardState,
-  type Message,
-  MessageType,
-  type Snapshot,
-} from '../../shared/wire/gen/raftpb.ts';
+import { ConfChangeType, type Message } from '../../shared/wire/gen/raftpb.ts';
 import { REAL_TURNS, type Cancel, type Turns } from '../kit/turns.ts';
 import type { Log as Logger } from '../log.ts';
-import { readSnapshot, snapshotHeader } from '../store/entry-codec.ts';
-import type { Log, LogFollower } from '../store/proposals.ts';
+import type { Log } from '../store/proposals.ts';
 import { StoreError } from '../store/transaction.ts';
+import { AppliedState, type StateMachine } from './applied-state.ts';
 import type { RaftSettings } from './core/config.ts';
 import { RawNode } from './core/raw-node.ts';
-import { toConfState } from './core/configuration.ts';
-import type { Ready } from './core/ready.ts';
-import type { DurableLog, ReceivedSnapshot } from './log/durable-log.ts';
+import type { Refusal } from './core/refusal.ts';
+import type { LogStorage } from './core/storage.ts';
+import { Leadership } from './leadership.ts';
+import type { DurableLog } from './log/durable-log.ts';
+import { type MembershipChange, MembershipChanges } from './membership-changes.ts';
+import { PersistThenSend } from './persist-then-send.ts';
+import { ReadyLoop } from './ready-loop.ts';
+import { Reads } from './reads.ts';
+import type { SnapshotSource } from './snapshot-source.ts';
+import { Snapshots, type SnapshotsOptions } from './snapshots.ts';
 
 /** Values of the cluster's raft configuration (behaviour rule 3.1). */
 export const RAFT = {
   tickMs: 1000,
   snapshotInterval: 10_000,
   entriesForSlowFollowers: 500,
-  /** Encoded bytes applied in one turn, about. */
-  applyBytesMax: 2 * 1024 * 1024,
+  /** Encoded bytes applied between two looks at the core, about. */
+  applyBytesMax: 1024 * 1024,
 } as const;
-
-/** What the log drives. */
-export interface StateMachine extends LogFollower {
-  /** The state now, in pieces; later changes do not show in it. */
-  snapshot(): AsyncIterable<Uint8Array>;
-  /** Replaces the state. */
-  restore(index: number, chunks: Iterable<Uint8Array>): Promise<void> | void;
-}
 
 export type DriverOptions = {
   readonly log: DurableLog;
@@ -64,8 +51,8 @@ export type DriverOptions = {
     >
   >;
   /** Read on each look: the cluster's configuration may change. */
-  readonly snapshotEvery: () => { readonly interval: number; readonly keep: number };
-  /** Takes messages to peers. */
+  readonly snapshotEvery: SnapshotsOptions['every'];
+  /** Takes messages to peers; those with a snapshot lack its content, which `openSnapshot` has. */
   readonly send: (messages: readonly Message[]) => void;
   /** Leadership was gained (all of the log is applied) or lost. */
   readonly onLeadership: (leading: boolean) => void;
@@ -77,89 +64,86 @@ export type DriverOptions = {
   readonly onFatal: (error: unknown) => void;
 };
 
-/**
- * The first entries of a new cluster: its founder (wire notes, raft), then `contents`, all or nothing.
- */
-export async function foundLog(
-  log: DurableLog,
-  member: RaftMember,
-  contents: readonly Uint8Array[],
-): Promise<void> {
-  const change = ConfChange.create({
-    type: ConfChangeType.ConfChangeAddNode,
-    nodeId: member.raftId,
-    context: RaftMemberCodec.encode(member),
-  });
-  const data = ConfChange.encode(change);
-  const entry = Entry.create({ type: EntryType.EntryConfChange, term: 1, index: 1, data });
-  const rest = contents.map((bytes, i) => Entry.create({ term: 1, index: 2 + i, data: bytes }));
-  const hardState = HardState.create({ term: 1, commit: 1 + contents.length });
-  await log.save({ hardState, snapshot: null, entries: [entry, ...rest], mustSync: true });
-  await log.saveMember(member);
-}
-
-const NO_BYTES = new Uint8Array();
+const LOST_TEXT = 'raft: failed to process the request: node lost leader status';
 
 export class RaftDriver implements Log {
   readonly #options: DriverOptions;
   readonly #turns: Turns;
-  readonly #members = new Map<bigint, RaftMember>();
-  readonly #removed = new Set<bigint>();
+  readonly #applied: AppliedState;
+  readonly #snapshots: Snapshots;
+  readonly #stable: PersistThenSend;
+  readonly #leadership = new Leadership((leading) => this.#onLeadership(leading));
+  readonly #changes: MembershipChanges;
+  readonly #reads: Reads;
   #node: RawNode | undefined;
+  #loop: ReadyLoop | undefined;
   #stopTicks: Cancel | undefined;
-  #pumping: Promise<void> | undefined;
-  #scheduled: Cancel | undefined;
   #stopped = false;
-  #role: 'follower' | 'elected' | 'leading' = 'follower';
-  /** The index that must be applied before an elected node leads. */
-  #leadsFrom = 0;
-  #lastIndex = 0;
-  #applied = 0;
-  /** A hard state whose only news is the commit mark. */
-  #heldHardState: HardState | null = null;
-  #snapshotIndex = 0;
-  #snapshotting: Promise<void> | undefined;
-  /** Changes of the membership under way, by their id. */
-  readonly #changes = new Map<bigint, PromiseWithResolvers<void>>();
-  #changeId: bigint;
+  /** This leader is about to be removed. Nothing may follow that in its log: see `propose`. */
+  #leaving = false;
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    const { log, machine, logger } = options;
     this.#turns = options.turns ?? REAL_TURNS;
-    // Ids are only to be unlikely elsewhere: a random half, then a counter.
-    this.#changeId = BigInt(1 + options.randBelow(0x7fff_ffff)) << 32n;
+    this.#changes = new MembershipChanges(this.#unlikelyElsewhere(), (change) => {
+      const node = this.#leadingNode();
+      checkTaken(node.proposeConfChange(change));
+      this.#leaving =
+        change.type === ConfChangeType.ConfChangeRemoveNode && change.nodeId === node.id;
+      this.#wake();
+    });
+    this.#applied = new AppliedState({
+      machine,
+      reconfigure: (change) => this.#started.applyConfChange(change),
+      onMembers: () => options.onMembers?.(),
+      onChange: (id) => this.#changes.applied(id),
+    });
+    this.#snapshots = new Snapshots({
+      log,
+      machine,
+      logger,
+      applied: this.#applied,
+      every: options.snapshotEvery,
+      voters: () => this.#node?.status().voters ?? [],
+      wake: () => this.#wake(),
+    });
+    this.#stable = new PersistThenSend(log, options.send);
+    this.#reads = new Reads({
+      raftId: () => this.#started.id,
+      firstRequest: this.#unlikelyElsewhere(),
+      retryTicks: 1 + (options.settings?.heartbeatTicks ?? 1),
+      ask: (context) => this.#started.readIndex(context),
+    });
   }
 
   /** Restores the store from the snapshot, then begins to take part. Resolves when the log is replayed. */
   async start(): Promise<void> {
-    const { log, machine, randBelow, settings, tickMs = RAFT.tickMs } = this.#options;
+    const { log, randBelow, settings, tickMs = RAFT.tickMs } = this.#options;
     const member = this.#options.member ?? log.member();
     assert(member !== undefined, 'the log belongs to no member');
-    const stored = log.readSnapshot();
+    await log.removeLeftovers();
+    using stored = log.readSnapshot();
     if (stored !== undefined) {
-      const { index, members, removed } = stored.meta;
-      for (const known of members) this.#members.set(known.raftId, known);
-      for (const id of removed) this.#removed.add(id);
-      await machine.restore(index, stored.chunks);
-      this.#applied = index;
-      this.#snapshotIndex = index;
-      this.#options.onMembers?.();
+      await this.#applied.restore(stored);
+      this.#snapshots.restored(stored.meta.index);
     }
-    this.#node = new RawNode({
+    if (this.#stopped) return;
+    const node = (this.#node = new RawNode({
       id: member.raftId,
-      storage: log,
-      applied: this.#applied,
+      storage: this.#storage(),
+      stepDownOnRemoval: true,
+      applied: this.appliedIndex,
       randBelow,
       maxCommittedSizePerReady: RAFT.applyBytesMax,
       maxSizePerMsg: 65_535,
       ...settings,
-    });
-    this.#lastIndex = log.lastIndex();
-    await this.#work();
+    }));
+    this.#loop = this.#loopOn(node);
+    await this.#loop.run();
     if (this.#stopped) return;
     // Nobody else can be asked: a sole member need not wait for its timeout.
-    const { voters } = this.#node.status();
-    if (voters.length === 1 && voters[0] === member.raftId) this.#node.campaign();
+    if (node.isSoleVoter) node.campaign();
     this.#stopTicks = this.#turns.every(tickMs, () => this.#tick());
     this.#wake();
   }
@@ -168,26 +152,33 @@ export class RaftDriver implements Log {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#stopTicks?.();
-    this.#scheduled?.();
-    await this.#pumping;
-    await this.#snapshotting;
-    this.#loseLeadership();
-    const hardState = this.#heldHardState;
-    this.#heldHardState = null;
-    if (hardState === null) return;
-    await this.#options.log.save({ hardState, snapshot: null, entries: [], mustSync: false });
+    this.#reads.end();
+    await this.#loop?.stop();
+    await this.#snapshots.end();
+    this.#leadership.lose();
+    await this.#stable.flush();
   }
 
   get lastIndex(): number {
-    return this.#lastIndex;
+    return this.#node?.lastIndex ?? this.#options.log.lastIndex();
   }
 
   get leading(): boolean {
-    return this.#role === 'leading';
+    return this.#leadership.leading;
+  }
+
+  /** The term in which this member leads and takes proposals; undefined while it does not. */
+  get leadingTerm(): number | undefined {
+    return this.leading ? this.#node?.term : undefined;
+  }
+
+  /** Whether this member is the leader of its term, also where it takes no proposals yet, or no more. */
+  get isLeader(): boolean {
+    return this.#leadership.isLeader;
   }
 
   get appliedIndex(): number {
-    return this.#applied;
+    return this.#applied.index;
   }
 
   /** Raft's own view, for `cluster status` and metrics. */
@@ -196,41 +187,82 @@ export class RaftDriver implements Log {
   }
 
   members(): readonly RaftMember[] {
-    return [...this.#members.values()];
+    return this.#applied.members();
   }
 
   /** Whether this member was removed, never to come back. */
   isRemoved(raftId: bigint): boolean {
-    return this.#removed.has(raftId);
+    return this.#applied.isRemoved(raftId);
+  }
+
+  /** Members that were removed, never to come back. */
+  removed(): readonly bigint[] {
+    return this.#applied.removed();
   }
 
   /** Whether all that was acknowledged before this term is applied here, and a leader is known. */
   get caughtUp(): boolean {
     const status = this.#node?.status();
     if (status === undefined || status.leader === 0n) return false;
-    return this.#options.log.term(this.#applied) === status.term;
+    return this.#options.log.term(this.appliedIndex) === status.term;
   }
 
   /**
-   * Adds, updates or removes a member; resolves when this member has applied it. One at a time.
+   * Resolves when this member has applied all that was committed in the group when it was called, so
+   * that a read from here on is linearizable: a majority has then confirmed who leads. Waits for as
+   * long as there is no leader, or this member has not started.
+   * @throws ReadsEnded when this member was stopped; the signal's reason
+   */
+  readIndex(signal: AbortSignal): Promise<void> {
+    // Nobody else can have committed anything, and what this member commits it has applied before it
+    // says so.
+    const alone = this.#node?.isSoleVoter === true;
+    if (alone && this.leading && !this.#stopped) return Promise.resolve();
+    const answered = this.#reads.wait(signal);
+    this.#wake();
+    return answered;
+  }
+
+  /**
+   * Adds, updates or removes a member; resolves when this member has applied it.
    * @throws StoreError NOT_LEADER, LEADERSHIP_LOST: then it may still come to pass
    */
-  changeMembership(change: Pick<ConfChange, 'type' | 'nodeId' | 'context'>): Promise<void> {
-    const node = this.#leadingNode();
-    const id = (this.#changeId += 1n);
-    const refusal = node.proposeConfChange({ ...change, id });
-    if (refusal !== null)
-      throw new StoreError('NOT_LEADER', `raft: proposal refused: ${refusal.code}`);
-    this.#lastIndex += 1;
-    const waiter = Promise.withResolvers<void>();
-    this.#changes.set(id, waiter);
-    this.#wake();
-    return waiter.promise;
+  changeMembership(change: MembershipChange): Promise<void> {
+    return this.#changes.make(change);
+  }
+
+  /**
+   * Resolves when the newest snapshot in the log is of what is applied now, or of more.
+   * @throws when it cannot be stored, or this member was stopped
+   */
+  takeSnapshot(): Promise<void> {
+    if (!this.#stopped) return this.#snapshots.taken();
+    return Promise.reject(new Error('this member was stopped'));
+  }
+
+  /** The newest snapshot, for a member that is sent one. It is to be disposed of. */
+  openSnapshot(): SnapshotSource {
+    return this.#snapshots.open();
+  }
+
+  /**
+   * Asks another member to lead instead. This one leads no more from here on; if the other does not
+   * within an election timeout, it begins to again.
+   */
+  transferLeadership(to: bigint): void {
+    this.#node?.transferLeadership(to);
+    this.#stirred();
   }
 
   /** The last message to this member did not arrive. */
   reportUnreachable(raftId: bigint): void {
     this.#node?.reportUnreachable(raftId);
+    this.#wake();
+  }
+
+  /** This member's process has ended, or so it looks: if it leads, others need not wait for it. */
+  reportGone(raftId: bigint): void {
+    this.#node?.reportGone(raftId);
     this.#wake();
   }
 
@@ -240,214 +272,105 @@ export class RaftDriver implements Log {
     this.#wake();
   }
 
+  /**
+   * Appends an entry. A leader that removes itself takes none any more: with a longer log than anybody
+   * else it would afterwards vote for nobody, and those who have not heard yet that it is no member
+   * could not go on without its vote.
+   * @throws StoreError NOT_LEADER
+   */
   propose(bytes: Uint8Array): { readonly index: number } {
-    const refusal = this.#leadingNode().propose(bytes);
-    if (refusal !== null)
-      throw new StoreError('NOT_LEADER', `raft: proposal refused: ${refusal.code}`);
-    this.#lastIndex += 1;
+    const node = this.#leadingNode();
+    if (this.#leaving) throw new StoreError('NOT_LEADER', LOST_TEXT);
+    checkTaken(node.propose(bytes));
     this.#wake();
-    return { index: this.#lastIndex };
-  }
-
-  #leadingNode(): RawNode {
-    if (this.#node !== undefined && this.leading && !this.#stopped) return this.#node;
-    throw new StoreError(
-      'NOT_LEADER',
-      'raft: failed to process the request: node lost leader status',
-    );
+    return { index: node.lastIndex };
   }
 
   /** A message of a peer. @throws WireError when it carries a snapshot that cannot be read */
   receive(message: Message): void {
-    if (message.type === MessageType.MsgSnap) readSnapshot(message.snapshot?.data ?? NO_BYTES);
-    this.#node?.step(message);
-    this.#wake();
+    this.#loop?.step(message);
+    this.#stirred();
   }
 
   #tick(): void {
     this.#node?.tick();
+    this.#reads.tick();
+    this.#stirred();
+  }
+
+  get #started(): RawNode {
+    assert(this.#node !== undefined, 'the driver was not started');
+    return this.#node;
+  }
+
+  #leadingNode(): RawNode {
+    if (this.#node !== undefined && this.leading && !this.#stopped) return this.#node;
+    throw new StoreError('NOT_LEADER', LOST_TEXT);
+  }
+
+  /** Where to count from so that others, and other lives of this member, count elsewhere. */
+  #unlikelyElsewhere(): bigint {
+    return BigInt(1 + this.#options.randBelow(0x7fff_ffff)) << 32n;
+  }
+
+  /** Something came in that may be about the leadership. */
+  #stirred(): void {
+    if (this.#node !== undefined) this.#leadership.followHandover(this.#node, this.appliedIndex);
     this.#wake();
   }
 
   #wake(): void {
-    if (this.#node === undefined || this.#stopped || this.#pumping !== undefined) return;
-    this.#scheduled ??= this.#turns.soon(() => {
-      this.#scheduled = undefined;
-      void this.#work();
-    });
+    this.#loop?.wake();
   }
 
-  /** One pump at a time; what came in just as it ended starts the next. */
-  #work(): Promise<void> {
-    return (this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = undefined;
-      if (this.#node?.hasReady() === true) this.#wake();
-    }));
-  }
-
-  async #pump(): Promise<void> {
-    const node = this.#node;
-    assert(node !== undefined, 'the driver was not started');
-    try {
-      while (node.hasReady()) await this.#obey(node, node.ready());
-    } catch (error) {
-      this.#stopped = true;
-      this.#stopTicks?.();
-      this.#options.onFatal(error);
-    }
-  }
-
-  async #obey(node: RawNode, ready: Ready): Promise<void> {
-    const { log, onLeader } = this.#options;
-    if (ready.softState !== null) {
-      this.#roleChanged(ready.softState.role === 'leader', node);
-      onLeader?.(ready.softState.leader);
-    }
-    this.#send(node, ready.sendNow);
-    const { persist } = ready;
-    const received = persist.snapshot === null ? undefined : this.#read(persist.snapshot);
-    // An own snapshot that is being written would overwrite the one that replaces it.
-    if (received !== undefined) await this.#snapshotting;
-    // A commit mark alone promises nothing to anybody: it goes with the next write.
-    this.#heldHardState = persist.hardState ?? this.#heldHardState;
-    if (persist.mustSync) {
-      const hardState = this.#heldHardState;
-      this.#heldHardState = null;
-      await log.save({ ...persist, hardState }, received);
-    }
-    this.#send(node, ready.sendAfterPersist);
-    if (received !== undefined) await this.#restore(received);
-    for (const entry of ready.committed) this.#apply(node, entry);
-    node.advance();
-    this.#lastIndex = Math.max(this.#lastIndex, log.lastIndex());
-    this.#maybeLead();
-    this.#maybeSnapshot();
-    // Let other work in between two turns that never waited for the disk.
-    if (!persist.mustSync) await new Promise<void>((resolve) => void this.#turns.soon(resolve));
-  }
-
-  /** A snapshot travels as the log has it when it is sent, with the members of now: its receiver is one. */
-  #send(node: RawNode, messages: readonly Message[]): void {
-    if (messages.length === 0) return;
-    const filled = messages.map((message) =>
-      message.type === MessageType.MsgSnap
-        ? { ...message, snapshot: this.#snapshotToSend(node) }
-        : message,
-    );
-    this.#options.send(filled);
-  }
-
-  #snapshotToSend(node: RawNode): Snapshot {
-    const stored = this.#options.log.readSnapshot();
-    assert(stored !== undefined, 'what was compacted is in a snapshot');
-    const { index, term, members, removed } = stored.meta;
-    const chunks = [...stored.chunks];
-    const storeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    const data = Buffer.concat([snapshotHeader({ members, removed }, storeBytes), ...chunks]);
-    return { data, metadata: { index, term, confState: toConfState(node.status().voters) } };
-  }
-
-  /** A leader's snapshot. Members it does not know yet, but the group has, stay as they are known. */
-  #read(snapshot: Snapshot): ReceivedSnapshot {
-    const { membership, store } = readSnapshot(snapshot.data ?? NO_BYTES);
-    const told = new Set(membership.members.map((member) => member.raftId));
-    const { index, term, confState } = snapshot.metadata;
-    const kept = this.members().filter(
-      ({ raftId }) => confState.voters.includes(raftId) && !told.has(raftId),
-    );
-    const members = [...membership.members, ...kept];
-    return {
-      meta: { index, term, confState, members, removed: membership.removed },
-      chunks: store,
-    };
-  }
-
-  async #restore({ meta, chunks }: ReceivedSnapshot): Promise<void> {
-    this.#members.clear();
-    for (const member of meta.members) this.#members.set(member.raftId, member);
-    for (const id of meta.removed) this.#removed.add(id);
-    await this.#options.machine.restore(meta.index, chunks);
-    this.#applied = meta.index;
-    this.#snapshotIndex = meta.index;
-    this.#options.onMembers?.();
-  }
-
-  #apply(node: RawNode, entry: Entry): void {
-    assert.equal(entry.index, this.#applied + 1, 'an entry is applied out of order');
-    const { data } = entry;
-    if (entry.type === EntryType.EntryNormal) {
-      const content = data === undefined || data.length === 0 ? undefined : data;
-      this.#options.machine.committed(entry.index, content);
-    } else {
-      this.#applyMembership(node, ConfChange.decode(data ?? new Uint8Array()));
-      this.#options.machine.committed(entry.index, undefined);
-    }
-    this.#applied = entry.index;
-  }
-
-  #applyMembership(node: RawNode, change: ConfChange): void {
-    node.applyConfChange(change);
-    if (change.type === ConfChangeType.ConfChangeRemoveNode) {
-      this.#members.delete(change.nodeId);
-      this.#removed.add(change.nodeId);
-    } else {
-      const member = RaftMemberCodec.decode(change.context ?? NO_BYTES);
-      this.#members.set(change.nodeId, member);
-    }
-    this.#options.onMembers?.();
-    this.#changes.get(change.id)?.resolve();
-    this.#changes.delete(change.id);
-  }
-
-  #roleChanged(leader: boolean, node: RawNode): void {
-    if (leader && this.#role === 'follower') {
-      this.#role = 'elected';
-      this.#leadsFrom = node.status().lastIndex;
-      this.#lastIndex = this.#leadsFrom;
-    } else if (!leader) this.#loseLeadership();
-  }
-
-  #maybeLead(): void {
-    if (this.#role !== 'elected' || this.#applied < this.#leadsFrom) return;
-    this.#role = 'leading';
-    this.#options.onLeadership(true);
+  #failed(error: unknown): void {
+    this.#stopped = true;
+    this.#stopTicks?.();
+    this.#reads.end();
+    this.#snapshots.failed(error);
+    this.#options.onFatal(error);
   }
 
   /** What is in flight fails first; then everything that only a leader runs is told. */
-  #loseLeadership(): void {
-    const led = this.#role === 'leading';
-    this.#role = 'follower';
-    if (!led) return;
-    const error = new StoreError(
-      'LEADERSHIP_LOST',
-      'raft: failed to process the request: node lost leader status',
-    );
-    for (const { reject } of this.#changes.values()) reject(error);
-    this.#changes.clear();
-    this.#options.machine.abort();
-    this.#options.onLeadership(false);
+  #onLeadership(leading: boolean): void {
+    if (!leading) {
+      this.#changes.lost(new StoreError('LEADERSHIP_LOST', LOST_TEXT));
+      this.#leaving = false;
+      this.#options.machine.abort();
+    }
+    this.#options.onLeadership(leading);
   }
 
-  #maybeSnapshot(): void {
-    const { interval, keep } = this.#options.snapshotEvery();
-    if (interval <= 0 || this.#snapshotting !== undefined) return;
-    if (this.#applied - this.#snapshotIndex < interval) return;
-    this.#snapshotting = this.#snapshot(keep)
-      .catch((error: unknown) => this.#options.logger.error({ error }, 'no snapshot was made'))
-      .finally(() => {
-        this.#snapshotting = undefined;
-      });
+  #loopOn(node: RawNode): ReadyLoop {
+    return new ReadyLoop({
+      node,
+      turns: this.#turns,
+      stable: this.#stable,
+      applied: this.#applied,
+      snapshots: this.#snapshots,
+      leadership: this.#leadership,
+      reads: this.#reads,
+      onLeader: (raftId) => this.#options.onLeader?.(raftId),
+      onFatal: (error) => this.#failed(error),
+    });
   }
 
-  async #snapshot(keep: number): Promise<void> {
-    const { log, machine } = this.#options;
-    const index = this.#applied;
-    const term = log.term(index);
-    assert(term !== null && this.#node !== undefined, 'the last applied entry is in the log');
-    const confState = toConfState(this.#node.status().voters);
-    const meta = { index, term, confState, members: this.members(), removed: [...this.#removed] };
-    await log.saveSnapshot(meta, machine.snapshot());
-    this.#snapshotIndex = index;
-    await log.compact(index - keep);
+  /** The log as the core sees it. */
+  #storage(): LogStorage {
+    const { log } = this.#options;
+    return {
+      initialState: () => log.initialState(),
+      firstIndex: () => log.firstIndex(),
+      lastIndex: () => log.lastIndex(),
+      term: (index) => log.term(index),
+      entries: (from, end, bytesMax) => log.entries(from, end, bytesMax),
+      snapshot: () => this.#snapshots.newest(),
+    };
   }
+}
+
+/** @throws StoreError NOT_LEADER */
+function checkTaken(refusal: Refusal | null): void {
+  if (refusal === null) return;
+  throw new StoreError('NOT_LEADER', `raft: proposal refused: ${refusal.code}`);
 }

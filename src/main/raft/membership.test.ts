@@ -7,7 +7,9 @@ import { testCluster } from '../ca/testing/identities.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Code, hasCode } from '../rpc/errors.ts';
 import { TestManager } from '../rpc/testing/managers.ts';
+import { dialBack } from './dial-back.ts';
 import { type Group, Membership, reachableAddress } from './membership.ts';
+import { newRaftId } from './raft-id.ts';
 
 const member = (raftId: bigint): RaftMember =>
   RaftMember.create({ raftId, nodeId: `n${raftId}`, addr: `127.0.0.1:${raftId}` });
@@ -17,13 +19,13 @@ type Change = Parameters<Group['change']>[0];
 /** Member 1 of a group of `size`. */
 function bench(
   size: number,
-  connect: Group['connect'] = (address) => new Channel({ to: 'anyone', address }),
+  connect = (address: string) => new Channel({ to: 'anyone', address }),
 ) {
   const members = new Map<bigint, RaftMember>();
   for (let raftId = 1n; raftId <= size; raftId += 1n) members.set(raftId, member(raftId));
   const active = new Set<bigint>();
   const changes: Change[] = [];
-  const state = { leading: true };
+  const state = { leading: true, wanted: true };
   const membership = new Membership({
     leading: () => state.leading,
     members: () => [...members.values()],
@@ -35,7 +37,10 @@ function bench(
       changes.push(change);
       if (change.type === ConfChangeType.ConfChangeRemoveNode) members.delete(change.nodeId);
     },
-    connect,
+    newId: newRaftId,
+    dialBack: (address) => dialBack(connect, address),
+    mayJoin: () => state.wanted,
+    nameOf: (nodeId) => `host-${nodeId}`,
   });
   const call = async (name: string, request: unknown): Promise<unknown> => {
     const caller = {
@@ -50,7 +55,7 @@ function bench(
     const found = methods.find(({ method }) => method.path.endsWith(`/${name}`));
     return found?.handler(request, caller, new AbortController().signal);
   };
-  return { membership, active, changes, state, call };
+  return { membership, members, active, changes, state, call };
 }
 
 const withCode = (code: Code, text: RegExp) => (error: unknown) =>
@@ -84,6 +89,20 @@ test('nobody is let in whom the leader cannot reach, nor by one that does not le
   assert.deepEqual(changes, []);
 });
 
+test('who is a member already is told so again, by one that does not lead too', async () => {
+  const { call, changes, state, members } = bench(2);
+  state.leading = false;
+  members.set(7n, { ...member(7n), addr: '10.0.0.7:2377' });
+  const joined = await call('Join', { addr: '10.0.0.7:2377' });
+  assert.deepEqual(joined, { raftId: 7n, members: [...members.values()], removedMembers: [] });
+  // But another address has to become known to all.
+  await assert.rejects(
+    call('Join', { addr: '10.0.0.8:2377' }),
+    withCode(Code.FAILED_PRECONDITION, /node lost leader status$/),
+  );
+  assert.deepEqual(changes, []);
+});
+
 test('a manager of a Docker Engine is not let in: it would only stop the cluster', async () => {
   const cluster = await testCluster();
   // It serves Raft and knows nothing of Skein, as an engine's manager does.
@@ -106,8 +125,11 @@ test('a member may leave only while a majority of the others is reached', async 
     call('Leave', { node: undefined }),
     withCode(Code.INVALID_ARGUMENT, /^no node information provided$/),
   );
-  assert.equal(membership.canRemove(3n), false);
-  await assert.rejects(call('Leave', { node: member(3n) }), /may result in loss of quorum$/);
+  assert.deepEqual(membership.judgeRemoval(3n), { allowed: false, unreached: [member(2n)] });
+  await assert.rejects(
+    call('Leave', { node: member(3n) }),
+    /may result in loss of quorum: managers not reached: host-n2 \(127\.0\.0\.1:2\)$/,
+  );
   active.add(2n);
   await assert.rejects(call('Leave', { node: member(8n) }), /member unknown$/);
   await call('Leave', { node: member(3n) });
@@ -117,5 +139,5 @@ test('a member may leave only while a majority of the others is reached', async 
 });
 
 test('the last member cannot leave', () => {
-  assert.equal(bench(1).membership.canRemove(1n), false);
+  assert.deepEqual(bench(1).membership.judgeRemoval(1n), { allowed: false, unreached: [] });
 });

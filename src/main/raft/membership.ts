@@ -1,20 +1,11 @@
 /**
  * Who belongs to the group: the `RaftMembership` service of the leader (behaviour rules 3.3 and 3.4).
  */
-import { randomBytes } from 'node:crypto';
-import { HealthCheckResponseServingStatus as Serving } from '../../shared/wire/gen/health.ts';
 import { type JoinResponse, RaftMember } from '../../shared/wire/gen/raft.ts';
 import { type ConfChange, ConfChangeType } from '../../shared/wire/gen/raftpb.ts';
 import type { Caller } from '../rpc/authorise.ts';
-import type { Channel } from '../rpc/client.ts';
-import { Code, hasCode, RpcError } from '../rpc/errors.ts';
+import { Code, RpcError } from '../rpc/errors.ts';
 import { implement, type Implementation } from '../rpc/service.ts';
-
-/** For a new member to answer at its address. */
-const DIAL_BACK_MS = 5000;
-
-/** Any number from 1 to 2^63, as raft ids are. */
-export const newRaftId = (): bigint => (randomBytes(8).readBigUInt64BE() >> 1n) + 1n;
 
 /** The group as this member sees it. */
 export type Group = {
@@ -28,13 +19,34 @@ export type Group = {
   /** Whether another member was reached lately. */
   readonly isActive: (raftId: bigint) => boolean;
   readonly change: (change: Pick<ConfChange, 'type' | 'nodeId' | 'context'>) => Promise<void>;
-  readonly connect: (address: string) => Channel;
+  /** A raft id that nobody is likely to have. */
+  readonly newId: () => bigint;
+  /** @throws RpcError Unknown unless a manager answers there that can be let in. */
+  readonly dialBack: (address: string) => Promise<void>;
+  /** Whether a node should be a manager: one that was demoted must not come back by itself. */
+  readonly mayJoin: (nodeId: string) => boolean;
+  /** What users call a node. */
+  readonly nameOf: (nodeId: string) => string;
+};
+
+/** What the removal of a member would mean. */
+export type RemovalVerdict = {
+  /** Whether enough members would stay that are reached. */
+  readonly allowed: boolean;
+  /** Those who would stay and are not reached now. */
+  readonly unreached: readonly RaftMember[];
 };
 
 const lostLeader = (): RpcError =>
   new RpcError(
     Code.FAILED_PRECONDITION,
     'raft: failed to process the request: node lost leader status',
+  );
+
+const notMeant = (nodeId: string): RpcError =>
+  new RpcError(
+    Code.FAILED_PRECONDITION,
+    `node ${nodeId} is not to be a manager: promote it before it joins`,
   );
 
 type HostPort = { readonly host: string; readonly port: string };
@@ -84,12 +96,29 @@ export class Membership {
     });
   }
 
-  /** Whether a majority of those who stay is reached now. */
-  canRemove(raftId: bigint): boolean {
+  /** Whether a majority of those who stay is reached now, and who is not. */
+  judgeRemoval(raftId: bigint): RemovalVerdict {
     const { members, self, isActive } = this.#group;
     const others = members().filter((member) => member.raftId !== raftId);
-    const reached = others.filter((other) => other.raftId === self() || isActive(other.raftId));
-    return reached.length >= Math.floor((members().length - 1) / 2) + 1;
+    const unreached = others.filter((other) => other.raftId !== self() && !isActive(other.raftId));
+    const majority = Math.floor((members().length - 1) / 2) + 1;
+    return { allowed: others.length - unreached.length >= majority, unreached };
+  }
+
+  /**
+   * Removes a member for ever; resolves when this member has applied it.
+   * @throws RpcError when this member does not lead, knows no such member, or the quorum would be lost
+   */
+  remove(raftId: bigint): Promise<void> {
+    return this.#oneByOne(() => this.#remove(raftId));
+  }
+
+  /** Tells the group where this member is reached now, if it has another address there. */
+  tellOwnAddress(): Promise<void> {
+    return this.#oneByOne(() => {
+      this.#assertLeads();
+      return this.#tellOwnAddress();
+    });
   }
 
   #oneByOne<T>(work: () => Promise<T>): Promise<T> {
@@ -103,16 +132,28 @@ export class Membership {
   }
 
   async #join(given: string, caller: Caller): Promise<JoinResponse> {
-    this.#assertLeads();
     const addr = reachableAddress(given, caller.remoteAddress);
-    await this.#dialBack(addr);
+    const joined = this.#memberOf(caller);
+    // Its answer was lost. Of two members the other cannot lead without it: any may tell it again.
+    if (joined?.addr === addr) return this.#welcome(joined.raftId);
+    this.#assertLeads();
+    await this.#group.dialBack(addr);
     this.#assertLeads();
     await this.#tellOwnAddress();
-    const known = this.#group.members().find(({ nodeId }) => nodeId === caller.nodeId);
+    const known = this.#memberOf(caller);
+    if (known === undefined && !this.#group.mayJoin(caller.nodeId)) throw notMeant(caller.nodeId);
     const member = { raftId: known?.raftId ?? this.#unusedId(), nodeId: caller.nodeId, addr };
     if (known === undefined) await this.#put(ConfChangeType.ConfChangeAddNode, member);
     else if (known.addr !== addr) await this.#put(ConfChangeType.ConfChangeUpdateNode, member);
-    return { raftId: member.raftId, members: this.#group.members(), removedMembers: [] };
+    return this.#welcome(member.raftId);
+  }
+
+  #memberOf(caller: Caller): RaftMember | undefined {
+    return this.#group.members().find(({ nodeId }) => nodeId === caller.nodeId);
+  }
+
+  #welcome(raftId: bigint): JoinResponse {
+    return { raftId, members: this.#group.members(), removedMembers: [] };
   }
 
   /** A founder that nobody had to reach yet may stand there with an address of before. */
@@ -128,48 +169,10 @@ export class Membership {
     await this.#group.change({ type, nodeId: member.raftId, context });
   }
 
-  /** @throws RpcError Unknown when nobody answers there, or somebody who takes no part in raft. */
-  async #dialBack(address: string): Promise<void> {
-    using channel = this.#group.connect(address);
-    const answer = channel
-      .service('Health')
-      .Check({ service: 'Raft' }, { timeoutMs: DIAL_BACK_MS })
-      .catch((error: unknown) => {
-        const why = error instanceof RpcError ? error.goText : String(error);
-        throw new RpcError(
-          Code.UNKNOWN,
-          `could not connect to prospective new cluster member using its advertised address: ${why}`,
-        );
-      });
-    const { status } = await answer;
-    if (status === Serving.SERVING) {
-      await this.#mustBeOurs(channel);
-      return;
-    }
-    const name = Object.entries(Serving).find(([, value]) => value === status)?.[0] ?? status;
-    throw new RpcError(Code.UNKNOWN, `health check returned status ${name}`);
-  }
-
-  /**
-   * A Docker Engine takes part in raft too, but its managers and ours can't share a quorum yet: one
-   * that was let in would only stop the cluster.
-   */
-  async #mustBeOurs(channel: Channel): Promise<void> {
-    try {
-      await channel.service('Health').Check({ service: 'Skein' }, { timeoutMs: DIAL_BACK_MS });
-    } catch (error) {
-      if (!hasCode(error, Code.NOT_FOUND)) throw error;
-      throw new RpcError(
-        Code.FAILED_PRECONDITION,
-        'a Docker Engine cannot be a manager of this cluster yet: join it with the worker token',
-      );
-    }
-  }
-
   #unusedId(): bigint {
-    const { members, isRemoved } = this.#group;
+    const { members, isRemoved, newId } = this.#group;
     for (;;) {
-      const id = newRaftId();
+      const id = newId();
       if (!isRemoved(id) && members().every(({ raftId }) => raftId !== id)) return id;
     }
   }
@@ -178,19 +181,34 @@ export class Membership {
     if (node === undefined) {
       throw new RpcError(Code.INVALID_ARGUMENT, 'no node information provided');
     }
-    this.#assertLeads();
-    const { members, change } = this.#group;
-    if (members().every(({ raftId }) => raftId !== node.raftId)) {
-      throw new RpcError(Code.UNKNOWN, 'raft: member unknown');
-    }
-    if (!this.canRemove(node.raftId)) {
-      throw new RpcError(
-        Code.UNKNOWN,
-        'raft: member cannot be removed, because removing it may result in loss of quorum',
-      );
-    }
-    const type = ConfChangeType.ConfChangeRemoveNode;
-    await change({ type, nodeId: node.raftId, context: undefined });
+    await this.#remove(node.raftId);
     return {};
   }
+
+  async #remove(raftId: bigint): Promise<void> {
+    this.#assertLeads();
+    const { members, change, nameOf } = this.#group;
+    if (members().every((member) => member.raftId !== raftId)) {
+      throw new RpcError(Code.UNKNOWN, 'raft: member unknown');
+    }
+    const { allowed, unreached } = this.judgeRemoval(raftId);
+    if (!allowed) {
+      throw new RpcError(
+        Code.UNKNOWN,
+        'raft: member cannot be removed, because removing it may result in loss of quorum' +
+          missing(unreached, nameOf),
+      );
+    }
+    await change({ type: ConfChangeType.ConfChangeRemoveNode, nodeId: raftId, context: undefined });
+  }
+}
+
+/** Who stands in the way of a removal, to be put behind what was refused; empty when nobody does. */
+export function missing(
+  unreached: readonly RaftMember[],
+  nameOf: (nodeId: string) => string,
+): string {
+  if (unreached.length === 0) return '';
+  const names = unreached.map(({ nodeId, addr }) => `${nameOf(nodeId)} (${addr})`);
+  return `: managers not reached: ${names.join(', ')}`;
 }

@@ -4,16 +4,22 @@ import { mkdtemp, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RaftMember } from '../../shared/wire/gen/raft.ts';
 import { ConfChangeType, Message, MessageType } from '../../shared/wire/gen/raftpb.ts';
 import { Config } from '../../shared/wire/gen/objects.ts';
 import { realEnv } from '../env.ts';
 import { silentLog } from '../log.ts';
+import { readSnapshot, snapshotHeader } from '../store/entry-codec.ts';
 import { ReplicatedStore } from '../store/store.ts';
-import { foundLog, RaftDriver } from './driver.ts';
+import { toConfState } from './core/configuration.ts';
+import { RaftDriver } from './driver.ts';
+import { foundLog } from './found-log.ts';
 import { LmdbLog } from './log/lmdb-log.ts';
+import { withSnapshot } from './snapshot-source.ts';
 
 const KEY = new Uint8Array(32).fill(7);
+const TICK_MS = 20;
 const { ConfChangeAddNode, ConfChangeRemoveNode } = ConfChangeType;
 
 const memberOf = (raftId: bigint): RaftMember =>
@@ -29,17 +35,21 @@ type Member = {
 class Group implements AsyncDisposable {
   readonly members = new Map<bigint, Member>();
   readonly sent: Message[] = [];
+  /** Messages that do not arrive. */
+  isLost: (message: Message) => boolean = () => false;
   readonly #directory: string;
   readonly #interval: number;
+  readonly #electionTicks: number;
   #heard: (() => void) | undefined;
 
-  private constructor(directory: string, interval: number) {
+  private constructor(directory: string, interval: number, electionTicks: number) {
     this.#directory = directory;
     this.#interval = interval;
+    this.#electionTicks = electionTicks;
   }
 
-  static async found(interval: number): Promise<Group> {
-    const group = new Group(await mkdtemp(join(tmpdir(), 'skein-raft-')), interval);
+  static async found(interval: number, electionTicks = 10): Promise<Group> {
+    const group = new Group(await mkdtemp(join(tmpdir(), 'skein-raft-')), interval, electionTicks);
     await group.start(1n);
     return group;
   }
@@ -61,17 +71,18 @@ class Group implements AsyncDisposable {
         },
         abort: () => store.abort(),
         snapshot: () => store.snapshot(),
-        restore: (index, chunks) => {
-          store.restore(index, chunks);
+        restore: async (index, chunks) => {
+          await store.restore(index, chunks);
           this.#heard?.();
         },
       },
       randBelow: realEnv.randBelow,
       logger: silentLog,
-      tickMs: 20,
-      settings: { preVote: true },
+      tickMs: TICK_MS,
+      settings: { preVote: true, electionTicks: this.#electionTicks },
       snapshotEvery: () => ({ interval: this.#interval, keep: 2 }),
-      send: (messages) => this.#send(messages),
+      send: (messages) =>
+        this.#send(messages.map((each) => withSnapshot(each, () => driver.openSnapshot()))),
       onLeadership: () => this.#heard?.(),
       onMembers: () => this.#heard?.(),
       onFatal: (error) => assert.fail(String(error)),
@@ -105,12 +116,13 @@ class Group implements AsyncDisposable {
     return leading() ?? assert.fail();
   }
 
-  /** Resolves when it is so; asked whenever something was applied. */
+  /** Resolves when it is so; asked whenever something was applied, and now and then. */
   async until(isSo: () => boolean): Promise<void> {
     while (!isSo()) {
-      await new Promise<void>((resolve) => {
+      const heard = new Promise<void>((resolve) => {
         this.#heard = resolve;
       });
+      await Promise.race([heard, sleep(TICK_MS)]);
     }
   }
 
@@ -123,6 +135,7 @@ class Group implements AsyncDisposable {
   #send(messages: readonly Message[]): void {
     for (const message of messages) {
       this.sent.push(message);
+      if (this.isLost(message)) continue;
       setImmediate(() => this.members.get(message.to)?.driver.receive(message));
     }
   }
@@ -180,6 +193,66 @@ test('who fell behind the log is brought up to date by a snapshot, and keeps it'
   await group.until(has(again, 'last'));
 });
 
+test('a snapshot tells of the members at its index, and is made anew for one that joins later', async () => {
+  await using group = await Group.found(10);
+  const names = Array.from({ length: 25 }, (_, i) => `w${i}`);
+  for (const name of names) await group.write(name);
+  const { log } = await group.leader();
+  // Snapshots are made beside the writes, which may be faster.
+  for (let i = 0; log.firstIndex() === 1; i += 1) await group.write(`more${i}`);
+  for (const raftId of [2n, 3n]) {
+    const before = log.readSnapshot()?.meta.index ?? 0;
+    const joined = await group.add(raftId);
+    await group.until(has(joined, ...names));
+    const ids = Array.from({ length: Number(raftId) }, (_, i) => BigInt(i + 1));
+    const sent = group.sent.findLast(
+      ({ type, to }) => type === MessageType.MsgSnap && to === raftId,
+    );
+    const { metadata, data = new Uint8Array() } = sent?.snapshot ?? assert.fail();
+    assert.deepEqual(metadata.confState.voters, ids);
+    assert.deepEqual(
+      readSnapshot(data).membership.members.map((member) => member.raftId),
+      ids,
+    );
+    assert.ok(metadata.index > before);
+  }
+});
+
+test('changes of the membership wait for each other', async () => {
+  await using group = await Group.found(0);
+  const { driver } = await group.leader();
+  const second = memberOf(2n);
+  const type = ConfChangeType.ConfChangeAddNode;
+  const added = driver.changeMembership({ type, nodeId: 2n, context: RaftMember.encode(second) });
+  const moved = { ...second, addr: 'elsewhere:2' };
+  const updated = driver.changeMembership({
+    type: ConfChangeType.ConfChangeUpdateNode,
+    nodeId: 2n,
+    context: RaftMember.encode(moved),
+  });
+  await added;
+  await group.start(2n);
+  await updated;
+  assert.deepEqual(driver.members(), [memberOf(1n), moved]);
+});
+
+test('a leader that is removed leads no more, and the others go on', async () => {
+  await using group = await Group.found(0);
+  await group.add(2n);
+  await group.add(3n);
+  const old = await group.leader();
+  const nodeId = old.driver.status()?.id ?? assert.fail();
+  const change = { type: ConfChangeRemoveNode, nodeId, context: undefined };
+  const removed = old.driver.changeMembership(change);
+  await Promise.resolve();
+  // Its log must not become longer than that of those who stay.
+  assert.throws(() => old.driver.propose(Buffer.from('late')), { code: 'NOT_LEADER' });
+  await removed;
+  await group.until(() => !old.driver.leading);
+  await group.write('after');
+  assert.notEqual(old, await group.leader());
+});
+
 test('a member that was removed is one no more, for ever', async () => {
   await using group = await Group.found(0);
   const second = await group.add(2n);
@@ -190,7 +263,7 @@ test('a member that was removed is one no more, for ever', async () => {
   await driver.changeMembership(change);
   await group.until(() => second.driver.isRemoved(3n));
   assert.equal(driver.members().length, 2);
-  assert.throws(() => third.driver.changeMembership(change), /node lost leader status/);
+  await assert.rejects(third.driver.changeMembership(change), /node lost leader status/);
 });
 
 test('a snapshot that cannot be read is refused and changes nothing', async () => {
@@ -204,4 +277,188 @@ test('a snapshot that cannot be read is refused and changes nothing', async () =
   assert.throws(() => second.driver.receive(message), { name: 'WireError' });
   await group.write('b');
   await group.until(has(second, 'a', 'b'));
+});
+
+const leads = ({ driver }: Member): boolean => driver.leading;
+
+const config = (id: string): Config => Config.create({ id, spec: { annotations: { name: id } } });
+
+const FOR_EVER = new AbortController().signal;
+
+/** Three members that agree, led by the first. */
+async function three(electionTicks = 10): Promise<[Group, Member, Member, Member]> {
+  const group = await Group.found(0, electionTicks);
+  const first = await group.leader();
+  const second = await group.add(2n);
+  const third = await group.add(3n);
+  await group.until(() => [second, third].every(({ driver }) => driver.members().length === 3));
+  return [group, first, second, third];
+}
+
+test('a read on any member sees all that was acknowledged before, however late that arrives', async () => {
+  const [group, ...members] = await three();
+  await using _ = group;
+  for (let round = 0; round < 5; round += 1) {
+    await group.write(`w${round}`);
+    const reads = members.map(async (member) => {
+      await member.driver.readIndex(FOR_EVER);
+      assert.ok(has(member, `w${round}`)());
+    });
+    await Promise.all(reads);
+  }
+});
+
+test('reads of one turn share one request', async () => {
+  const [group, , second] = await three();
+  await using _ = group;
+  group.sent.length = 0;
+  await Promise.all(Array.from({ length: 100 }, () => second.driver.readIndex(FOR_EVER)));
+  const requests = group.sent.filter(({ type }) => type === MessageType.MsgReadIndex);
+  // A slow machine may have lost patience and asked again.
+  assert.ok(requests.length < 10, `${requests.length} requests`);
+});
+
+test('a request or an answer that is lost is made up for', async () => {
+  const [group, , second] = await three();
+  await using _ = group;
+  for (const type of [MessageType.MsgReadIndex, MessageType.MsgReadIndexResp]) {
+    let lost = 0;
+    group.isLost = (message) => message.type === type && (lost += 1) <= 2;
+    await second.driver.readIndex(FOR_EVER);
+    assert.ok(lost >= 3);
+  }
+});
+
+test('a leader that is cut off answers no read, and the others do', async () => {
+  const [group, ...members] = await three();
+  await using _ = group;
+  const old = await group.leader();
+  const others = members.filter((member) => member !== old);
+  const [cut] = [...group.members].find(([, member]) => member === old) ?? assert.fail();
+  group.isLost = ({ from, to }) => from === cut || to === cut;
+  // It believes to lead for a while yet, and would answer from a state that is not the newest.
+  const late = AbortSignal.timeout(700);
+  await assert.rejects(old.driver.readIndex(late), { name: 'TimeoutError' });
+  await Promise.all(others.map(({ driver }) => driver.readIndex(FOR_EVER)));
+  const waiting = old.driver.readIndex(FOR_EVER);
+  await group.until(() => others.some(leads));
+  await others.find(leads)?.store.update((tx) => tx.configs.create(config('new')));
+  group.isLost = () => false;
+  await waiting;
+  await old.driver.readIndex(FOR_EVER);
+  assert.ok(has(old, 'new')());
+});
+
+test('reads end with their caller, and with the member', async () => {
+  const [group, , second] = await three();
+  await using _ = group;
+  group.isLost = () => true;
+  const gone = new AbortController();
+  const read = second.driver.readIndex(gone.signal);
+  gone.abort(new Error('the caller is gone'));
+  await assert.rejects(read, /the caller is gone/);
+  await assert.rejects(second.driver.readIndex(gone.signal), /the caller is gone/);
+  const left = second.driver.readIndex(FOR_EVER);
+  await Promise.all([assert.rejects(left, { name: 'ReadsEnded' }), group.stop(2n)]);
+  await assert.rejects(second.driver.readIndex(FOR_EVER), { name: 'ReadsEnded' });
+});
+
+test('a leader that is told to be gone is replaced at once, and one that lives goes on', async () => {
+  // Nobody would stand for election by himself.
+  const [group, first, second, third] = await three(1_000_000);
+  await using _ = group;
+  for (const { driver } of [second, third]) driver.reportGone(1n);
+  await Promise.all([second, third].map(({ driver }) => driver.readIndex(FOR_EVER)));
+  assert.ok(first.driver.leading, 'it speaks sooner than the others stand');
+  await group.stop(1n);
+  for (const { driver } of [second, third]) driver.reportGone(1n);
+  await group.write('after');
+  await Promise.all([second, third].map(({ driver }) => driver.readIndex(FOR_EVER)));
+  assert.ok(has(second, 'after')() && has(third, 'after')());
+});
+
+test('a leader that hands over in vain leads anew, and its writes in between fail as lost ones do', async () => {
+  const [group, ...members] = await three();
+  await using _ = group;
+  const old = await group.leader();
+  const [to] =
+    [...group.members].find(([, member]) => members.includes(member) && member !== old) ?? [];
+  // The successor is never told.
+  group.isLost = ({ type }) => type === MessageType.MsgTimeoutNow;
+  const before = old.store.update((tx) => tx.configs.create(config('before')));
+  old.driver.transferLeadership(to ?? 0n);
+  assert.ok(!old.driver.leading && old.driver.isLeader);
+  await assert.rejects(before, { code: 'LEADERSHIP_LOST' });
+  const between = old.store.update((tx) => tx.configs.create(config('between')));
+  await assert.rejects(between, { code: 'NOT_LEADER' });
+  await group.until(() => old.driver.leading);
+  await group.write('after');
+  await group.until(() => members.every((member) => has(member, 'after')()));
+  assert.ok(!has(old, 'between')());
+  group.isLost = () => false;
+  old.driver.transferLeadership(to ?? 0n);
+  await group.until(() => group.members.get(to ?? 0n)?.driver.leading === true);
+  assert.ok(!old.driver.isLeader);
+});
+
+/** Holds back every write until it is let go. */
+class SlowLog extends LmdbLog {
+  go: (() => void) | undefined;
+
+  override async save(...saved: Parameters<LmdbLog['save']>): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.go = resolve;
+    });
+    await super.save(...saved);
+  }
+}
+
+test('a snapshot that comes while another is taken brings its members only after that one', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'skein-raft-'));
+  await using log = new SlowLog(directory, KEY);
+  await log.saveMember(memberOf(2n), [memberOf(1n)]);
+  const restored: (readonly [index: number, voters: readonly bigint[]])[] = [];
+  const driver: RaftDriver = new RaftDriver({
+    log,
+    machine: {
+      committed: () => undefined,
+      abort: () => undefined,
+      snapshot: () => assert.fail('no snapshot is due'),
+      restore: (index) => {
+        restored.push([index, driver.status()?.voters ?? []]);
+      },
+    },
+    randBelow: realEnv.randBelow,
+    logger: silentLog,
+    snapshotEvery: () => ({ interval: 0, keep: 0 }),
+    send: () => undefined,
+    onLeadership: () => undefined,
+    onFatal: (error) => assert.fail(String(error)),
+  });
+  await driver.start();
+  const take = (index: number, voters: readonly bigint[]): void => {
+    const members = voters.map(memberOf);
+    const data = snapshotHeader({ members, removed: [] }, 0);
+    const metadata = { index, term: 5, confState: toConfState(voters) };
+    const fields = { type: MessageType.MsgSnap, from: 1n, to: 2n, term: 5 };
+    driver.receive(Message.create({ ...fields, snapshot: { data, metadata } }));
+  };
+  const save = async (): Promise<void> => {
+    while (log.go === undefined) await new Promise<void>((resolve) => void setImmediate(resolve));
+    log.go();
+    log.go = undefined;
+  };
+  take(10, [1n, 2n]);
+  while (log.go === undefined) await new Promise<void>((resolve) => void setImmediate(resolve));
+  take(20, [1n, 2n, 3n]);
+  await save();
+  await save();
+  while (restored.length < 2) await new Promise<void>((resolve) => void setImmediate(resolve));
+  assert.deepEqual(restored, [
+    [10, [1n, 2n]],
+    [20, [1n, 2n, 3n]],
+  ]);
+  assert.equal(driver.members().length, 3);
+  await driver.stop();
+  await rm(directory, { recursive: true });
 });

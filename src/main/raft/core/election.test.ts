@@ -35,6 +35,15 @@ test('[RAFT1] who follows a leader of this term votes for nobody', () => {
   assert.equal(soleAnswer(voter.receive(MessageType.MsgVote, 3n, LAST)).reject, true);
 });
 
+test('[RAFT1] who does not know itself to be a voter votes too', () => {
+  const unaware = new Member(4n, THREE);
+  for (const type of [MessageType.MsgPreVote, MessageType.MsgVote]) {
+    const answer = soleAnswer(unaware.receive(type, 2n, { term: 2, ...LAST }));
+    assert.equal(answer.reject, false);
+  }
+  assert.equal(unaware.storage.hardState.vote, 2n);
+});
+
 test('[RAFT2] a vote only for a log that holds at least the own one', () => {
   for (const [index, logTerm, granted] of [
     [4, 3, true],

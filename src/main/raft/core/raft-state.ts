@@ -50,6 +50,8 @@ export class RaftState {
   heartbeatElapsed = 0;
   /** Election ticks of this term, spread by luck. */
   electionTimeout = 0;
+  /** Ticks after which to stand for election sooner than that, since the leader is gone. */
+  ticksToStand = Infinity;
 
   /** Whom a leader hands over to, or none. */
   transferee = NONE;
@@ -113,6 +115,7 @@ export class RaftState {
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
     this.electionTimeout = this.#luckyTimeout();
+    this.ticksToStand = Infinity;
     this.transferee = NONE;
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;

@@ -17,12 +17,12 @@ import type { ProgressStatus } from './progress.ts';
 import { propose } from './proposal.ts';
 import { RaftState } from './raft-state.ts';
 import type { SoftState } from './raft-state.ts';
-import { requestRead } from './read-index.ts';
+import { isSoleVoter, requestRead } from './read-index.ts';
 import type { Persist, Ready } from './ready.ts';
 import { refuse } from './refusal.ts';
 import type { Refusal } from './refusal.ts';
 import { becomeFollower } from './roles.ts';
-import { forgetLeader } from './step-follower.ts';
+import { forgetLeader, leaderGone } from './step-follower.ts';
 import { reportSnapshot, reportUnreachable } from './step-leader.ts';
 import { step } from './step.ts';
 import { tick } from './tick.ts';
@@ -66,6 +66,29 @@ export class RawNode {
 
   get id(): bigint {
     return this.#raft.id;
+  }
+
+  get term(): number {
+    return this.#raft.term;
+  }
+
+  /** Of the last entry, stored or not. */
+  get lastIndex(): number {
+    return this.#raft.log.lastIndex;
+  }
+
+  /** Whether this node is the only voter. */
+  get isSoleVoter(): boolean {
+    return isSoleVoter(this.#raft);
+  }
+
+  get isLeader(): boolean {
+    return this.#raft.role === 'leader';
+  }
+
+  /** Whether this node leads and takes no proposals, since another is to lead. */
+  get isHandingOver(): boolean {
+    return this.#raft.role === 'leader' && this.#raft.transferee !== NONE;
   }
 
   /** One unit of time passed. */
@@ -139,6 +162,14 @@ export class RawNode {
   /** Forgets who leads, so that this follower may vote before the lease ends. */
   forgetLeader(): void {
     forgetLeader(this.#raft);
+  }
+
+  /**
+   * `peer` is gone: its process has ended, or so it looks. If it leads, it need not be waited for. Safe
+   * even if it is wrong, and a leader that lives stays so.
+   */
+  reportGone(peer: bigint): void {
+    if (this.#raft.leader === peer) leaderGone(this.#raft);
   }
 
   /** The last message to `peer` could not be delivered. */

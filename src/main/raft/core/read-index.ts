@@ -68,7 +68,8 @@ function answer(raft: RaftState, request: Message, index: number): void {
   raft.send(MessageType.MsgReadIndexResp, request.from, { index, entries: request.entries });
 }
 
-function isSoleVoter({ id, tracker }: RaftState): boolean {
+/** Whether this node is a majority by itself. */
+export function isSoleVoter({ id, tracker }: RaftState): boolean {
   return tracker.voters.length === 1 && tracker.voters[0] === id;
 }
 

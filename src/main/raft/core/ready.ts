@@ -11,7 +11,8 @@
  *    `RawNode.applyConfChange` for each configuration change;
  * 5. call `RawNode.advance`.
  *
- * Steps, ticks and proposals may go on between `ready` and `advance`; the next Ready has to wait.
+ * Steps, ticks and proposals may go on between `ready` and `advance`; the next Ready has to wait, and so
+ * has a snapshot that comes (MsgSnap): its members would be in force before what is being applied.
  */
 import type { Entry, HardState, Message, Snapshot } from '../../../shared/wire/gen/raftpb.ts';
 import type { SoftState } from './raft-state.ts';

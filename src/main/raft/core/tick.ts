@@ -14,8 +14,11 @@ export function tick(raft: RaftState): void {
 
 function tickOthers(raft: RaftState): void {
   raft.electionElapsed += 1;
-  if (!raft.promotable || raft.electionElapsed < raft.electionTimeout) return;
+  raft.ticksToStand -= 1;
+  const isTime = raft.electionElapsed >= raft.electionTimeout || raft.ticksToStand <= 0;
+  if (!raft.promotable || !isTime) return;
   raft.electionElapsed = 0;
+  raft.ticksToStand = Infinity;
   standForElection(raft);
 }
 

@@ -1,12 +1,24 @@
 /**
  * Seals what goes to the disk: AES-256-GCM with the manager's data key, a fresh random nonce for each
  * record, and the record's place as additional data, so that records can't be swapped.
+ *
+ * Before each record stands the mark of its key, so that while keys change it is known at once which
+ * one opens it. A mark tells nothing about its key.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createSecretKey,
+  randomBytes,
+  type KeyObject,
+} from 'node:crypto';
 
 export const DATA_KEY_BYTES = 32;
+const MARK_BYTES = 4;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const HEAD_BYTES = MARK_BYTES + NONCE_BYTES;
 const ALGORITHM = 'aes-256-gcm';
 
 /** A record could not be read: another key, or damage. */
@@ -14,32 +26,76 @@ export class SealError extends Error {
   override readonly name = 'SealError';
 }
 
+const markOf = (key: Uint8Array): number =>
+  createHash('sha256').update('skein data key').update(key).digest().readUInt32LE(0);
+
+/** A fresh data key, whose mark is not that of `old`. */
+export function newDataKey(old?: Uint8Array): Uint8Array {
+  for (;;) {
+    const key = randomBytes(DATA_KEY_BYTES);
+    if (old === undefined || markOf(key) !== markOf(old)) return key;
+  }
+}
+
 export class Cipher {
-  readonly #key: Uint8Array;
+  readonly #keys = new Map<number, KeyObject>();
+  /** Seals; all others only open. */
+  #key: KeyObject;
+  #mark = 0;
 
   constructor(key: Uint8Array) {
-    if (key.length !== DATA_KEY_BYTES)
-      throw new RangeError(`a data key has ${DATA_KEY_BYTES} bytes`);
-    this.#key = key;
+    this.#key = this.use(key);
   }
 
-  /** Nonce, sealed bytes, tag. `place` names the record, e.g. `entry/7`. */
+  /** Seals with `key` from now on; what earlier keys sealed still opens. */
+  use(key: Uint8Array): KeyObject {
+    if (key.length !== DATA_KEY_BYTES)
+      throw new RangeError(`a data key has ${DATA_KEY_BYTES} bytes`);
+    this.#mark = markOf(key);
+    this.#key = createSecretKey(key);
+    this.#keys.set(this.#mark, this.#key);
+    return this.#key;
+  }
+
+  /** From now on only what the newest key sealed opens. */
+  forgetOthers(): void {
+    this.#keys.clear();
+    this.#keys.set(this.#mark, this.#key);
+  }
+
+  /** Whether the key that seals now sealed this record. */
+  isCurrent(sealed: Uint8Array): boolean {
+    return sealed.length >= MARK_BYTES && view(sealed).readUInt32LE(0) === this.#mark;
+  }
+
+  /** Mark, nonce, sealed bytes, tag. `place` names the record, e.g. `entry/7`. */
   seal(place: string, plain: Uint8Array): Buffer {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv(ALGORITHM, this.#key, nonce).setAAD(Buffer.from(place));
-    return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
+    head.writeUInt32LE(this.#mark, 0);
+    randomBytes(NONCE_BYTES).copy(head, MARK_BYTES);
+    const cipher = createCipheriv(ALGORITHM, this.#key, head.subarray(MARK_BYTES));
+    cipher.setAAD(Buffer.from(place));
+    return Buffer.concat([head, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
   }
 
   /** @throws SealError */
   open(place: string, sealed: Uint8Array): Buffer {
     const body = sealed.length - TAG_BYTES;
-    if (body < NONCE_BYTES) throw new SealError(`${place} is cut short`);
+    if (body < HEAD_BYTES) throw new SealError(`${place} is cut short`);
+    const key = this.#keys.get(view(sealed).readUInt32LE(0));
+    if (key === undefined) throw unreadable(place);
     try {
-      const decipher = createDecipheriv(ALGORITHM, this.#key, sealed.subarray(0, NONCE_BYTES));
+      const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(MARK_BYTES, HEAD_BYTES));
       decipher.setAAD(Buffer.from(place)).setAuthTag(sealed.subarray(body));
-      return Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES, body)), decipher.final()]);
+      return Buffer.concat([decipher.update(sealed.subarray(HEAD_BYTES, body)), decipher.final()]);
     } catch (error) {
-      throw new SealError(`${place} can't be read: wrong data key, or damaged`, { cause: error });
+      throw unreadable(place, error);
     }
   }
 }
+
+const view = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+const unreadable = (place: string, cause?: unknown): SealError =>
+  new SealError(`${place} can't be read: wrong data key, or damaged`, { cause });

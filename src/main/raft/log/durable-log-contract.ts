@@ -2,37 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RaftMember } from '../../../shared/wire/gen/raft.ts';
-import { Entry, HardState, SnapshotMetadata } from '../../../shared/wire/gen/raftpb.ts';
-import type { Persist } from '../core/ready.ts';
-import type { DurableLog, SnapshotMeta } from './durable-log.ts';
-
-/** A place that survives a restart. */
-export type LogPlace = AsyncDisposable & { open(): Promise<DurableLog> };
+import { Entry, HardState } from '../../../shared/wire/gen/raftpb.ts';
+import { anyRun, meta, persist, pieces, type LogPlace } from './durable-log-model.ts';
 
 const entry = (index: number, term = 1, text = `e${index}`): Entry =>
   Entry.create({ index, term, data: Buffer.from(text) });
 
-const persist = (entries: readonly Entry[], hardState: HardState | null = null): Persist => ({
-  hardState,
-  snapshot: null,
-  entries,
-  mustSync: true,
-});
-
 const texts = (entries: readonly Entry[] | null): string[] =>
   (entries ?? []).map((e) => `${e.index}/${e.term} ${Buffer.from(e.data ?? []).toString()}`);
 
-async function* pieces(...list: string[]): AsyncIterable<Uint8Array> {
-  for (const text of list) yield Buffer.from(text);
+async function* broken(): AsyncIterable<Uint8Array> {
+  yield* pieces('hal', 'f a');
+  throw new Error('cut');
 }
-
-const meta = (index: number, term = 1): SnapshotMeta => ({
-  index,
-  term,
-  confState: { ...SnapshotMetadata.create().confState, voters: [0xfedc_ba98_7654_3210n] },
-  members: [],
-  removed: [7n],
-});
 
 type Check = (title: string, run: (place: LogPlace) => Promise<void>) => void;
 
@@ -45,6 +27,8 @@ export function durableLogContract(name: string, makePlace: () => Promise<LogPla
   };
   entryRules(check);
   snapshotRules(check);
+  replacementRules(check);
+  check('[LOG1] [LOG2] whatever is done to it, and restarted when, a log reads as a list', anyRun);
 }
 
 function entryRules(check: Check): void {
@@ -149,5 +133,48 @@ function snapshotRules(check: Check): void {
     await using log = await place.open();
     assert.deepEqual(log.member(), member);
     assert.deepEqual(log.peers(), []);
+  });
+}
+
+function replacementRules(check: Check): void {
+  check(
+    '[LOG11] a snapshot that is read stays while a newer one takes its place',
+    async (place) => {
+      await using log = await place.open();
+      await log.save(persist([entry(1), entry(2), entry(3)]));
+      await log.saveSnapshot(meta(1), pieces('o', 'l', 'd'));
+      {
+        using old = log.readSnapshot();
+        using again = log.readSnapshot();
+        await log.saveSnapshot(meta(2), pieces('new'));
+        assert.deepEqual([old?.meta.index, old?.bytes], [1, 3]);
+        assert.equal(Buffer.concat([...(old?.chunks ?? [])]).toString(), 'old');
+        again?.[Symbol.dispose]();
+        again?.[Symbol.dispose]();
+        await log.saveSnapshot(meta(3), pieces('newest'));
+        assert.equal(Buffer.concat([...(again?.chunks ?? [])]).toString(), 'old');
+      }
+      using newest = log.readSnapshot();
+      assert.equal(Buffer.concat([...(newest?.chunks ?? [])]).toString(), 'newest');
+      assert.equal(log.snapshotBytes(), 6);
+    },
+  );
+
+  check('[LOG10] a snapshot that was cut short is no snapshot', async (place) => {
+    {
+      await using log = await place.open();
+      await log.save(persist([entry(1), entry(2), entry(3)]));
+      await log.saveSnapshot(meta(1), pieces('whole'));
+      await assert.rejects(log.saveSnapshot(meta(2), broken()), /cut/);
+      await log.saveSnapshot(meta(2), pieces('2'));
+      await assert.rejects(log.saveSnapshot(meta(3), broken()), /cut/);
+      await log.save(persist([entry(4)]));
+    }
+    await using log = await place.open();
+    await log.removeLeftovers();
+    using snapshot = log.readSnapshot();
+    assert.deepEqual(snapshot?.meta, meta(2));
+    assert.equal(Buffer.concat([...(snapshot?.chunks ?? [])]).toString(), '2');
+    assert.equal(log.lastIndex(), 4);
   });
 }

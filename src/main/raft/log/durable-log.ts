@@ -23,7 +23,16 @@ export type SnapshotMeta = {
 /** A snapshot that a leader sent; it stands for everything up to its index. */
 export type ReceivedSnapshot = {
   readonly meta: SnapshotMeta;
-  readonly chunks: readonly Uint8Array[];
+  /** Read more than once. */
+  readonly chunks: Iterable<Uint8Array>;
+};
+
+/** Its content can be read, once, until it is disposed of: even when a newer snapshot is stored meanwhile. */
+export type StoredSnapshot = Disposable & {
+  readonly meta: SnapshotMeta;
+  /** Bytes of all chunks. */
+  readonly bytes: number;
+  readonly chunks: Iterable<Uint8Array>;
 };
 
 export interface DurableLog extends LogStorage, AsyncDisposable {
@@ -39,12 +48,14 @@ export interface DurableLog extends LogStorage, AsyncDisposable {
   save(persist: Persist, received?: ReceivedSnapshot): Promise<void>;
   /** Stores a snapshot of entries already in the log, piece by piece; the one before it goes. */
   saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
-  /** The newest snapshot. */
-  readSnapshot():
-    | { readonly meta: SnapshotMeta; readonly chunks: Iterable<Uint8Array> }
-    | undefined;
+  /** The newest snapshot; whoever reads it disposes of it. */
+  readSnapshot(): StoredSnapshot | undefined;
   /** Forgets entries up to `index`, which a snapshot must cover. */
   compact(index: number): Promise<void>;
+  /** Removes what a crash left that is no part of the log: at a start, before anything is saved. */
+  removeLeftovers(): Promise<void>;
+  /** Bytes of the newest snapshot's content; 0 without one. */
+  snapshotBytes(): number;
   /** Bytes on disk. */
   sizeBytes(): number;
 }

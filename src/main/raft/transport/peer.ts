@@ -4,6 +4,7 @@
  * Messages leave in order, several at a time. One that fails says that the peer is not reached; what
  * waits behind it is stale by the time it could leave, and is dropped: raft sends anew.
  */
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { HealthCheckResponseServingStatus as Serving } from '../../../shared/wire/gen/health.ts';
 import {
   ProcessRaftMessageRequest,
@@ -11,9 +12,11 @@ import {
 } from '../../../shared/wire/gen/raft.ts';
 import { type Message, MessageType } from '../../../shared/wire/gen/raftpb.ts';
 import type { Log } from '../../log.ts';
-import type { Channel } from '../../rpc/client.ts';
+import { LISTENS_AT } from '../../rpc/authorise.ts';
+import { type Channel, dialFailure } from '../../rpc/client.ts';
 import { Code, hasCode } from '../../rpc/errors.ts';
 import { Encoded } from '../../rpc/service.ts';
+import { type SnapshotSource, withSnapshot } from '../snapshot-source.ts';
 import { split } from './chunks.ts';
 
 export const PEER_LIMITS = {
@@ -23,6 +26,9 @@ export const PEER_LIMITS = {
   callsMax: 16,
   /** For each message, or piece of one, to be taken. */
   sendTimeoutMs: 2000,
+  /** A connection that was lost is tried again this often, as long as it is broken off again. */
+  redialsMax: 3,
+  redialPauseMs: 20,
 } as const;
 
 /** By this text a sender learns that it was removed. */
@@ -32,14 +38,23 @@ export const REMOVED_TEXT = 'raft: member was removed from the cluster';
 export type PeerEvents = {
   readonly unreachable: (raftId: bigint) => void;
   readonly snapshot: (raftId: bigint, arrived: boolean) => void;
+  /** Its connection ended and nobody listens there: its process has ended, most likely. */
+  readonly gone: (raftId: bigint) => void;
   /** A peer says that this member was removed from the group. */
   readonly removed: () => void;
 };
 
+/** `onLost` is told when the connection has ended, unless it was closed here. */
+export type Connect = (address: string, onLost: () => void) => Channel;
+
 export type PeerOptions = {
   readonly raftId: bigint;
   readonly address: string;
-  readonly connect: (address: string) => Channel;
+  readonly connect: Connect;
+  /** Where this member is reached: who does not know it yet must be able to answer. */
+  readonly ownAddress: () => string;
+  /** What is to be sent with a message that promises a snapshot. */
+  readonly openSnapshot: () => SnapshotSource;
   readonly events: PeerEvents;
   readonly log: Log;
 };
@@ -50,18 +65,23 @@ export class Peer {
   #channel: Channel;
   readonly #queue: Message[] = [];
   #calls = 0;
-  #active = false;
+  #activeSinceMs: number | undefined;
   #closed = false;
 
   constructor(options: PeerOptions) {
     this.#options = options;
     this.address = options.address;
-    this.#channel = options.connect(options.address);
+    this.#channel = this.#connect();
   }
 
   /** Whether the last message arrived. */
   get active(): boolean {
-    return this.#active;
+    return this.#activeSinceMs !== undefined;
+  }
+
+  /** Since when every message arrived, by the process's own clock; undefined while it is not so. */
+  get activeSinceMs(): number | undefined {
+    return this.#activeSinceMs;
   }
 
   send(message: Message): void {
@@ -86,7 +106,7 @@ export class Peer {
   /** Goes on over a new connection, with this node's identity of now. */
   reconnect(): void {
     const old = this.#channel;
-    this.#channel = this.#options.connect(this.address);
+    this.#channel = this.#connect();
     old.close();
   }
 
@@ -94,6 +114,35 @@ export class Peer {
     this.#closed = true;
     this.#queue.length = 0;
     this.#channel.close();
+  }
+
+  #connect(): Channel {
+    return this.#options.connect(this.address, () => void this.#onLost());
+  }
+
+  /** Never rejects. A member that is only slow, or whose listener is back, is not gone. */
+  async #onLost(): Promise<void> {
+    const { raftId, events, log } = this.#options;
+    for (let dials = 1; dials <= PEER_LIMITS.redialsMax; dials += 1) {
+      const failure = await this.#redial();
+      if (failure === undefined || this.#closed) return;
+      if (failure === 'refused') break;
+      await sleep(PEER_LIMITS.redialPauseMs);
+    }
+    if (this.#closed) return;
+    log.info({ peer: this.address }, 'a member is gone: nobody listens at its address');
+    events.gone(raftId);
+  }
+
+  /** Whether, and how, the other side turned a new connection down. */
+  async #redial(): Promise<ReturnType<typeof dialFailure>> {
+    try {
+      const options = { timeoutMs: PEER_LIMITS.sendTimeoutMs };
+      await this.#channel.service('Health').Check({ service: 'Raft' }, options);
+      return undefined;
+    } catch (error) {
+      return dialFailure(error);
+    }
   }
 
   #pump(): void {
@@ -123,15 +172,15 @@ export class Peer {
       this.#failed(error);
       return;
     }
-    if (!this.#active) log.info({ peer: this.address }, 'a member is reached');
-    this.#active = true;
+    if (!this.active) log.info({ peer: this.address }, 'a member is reached');
+    this.#activeSinceMs ??= performance.now();
     if (message.type === MessageType.MsgSnap) events.snapshot(raftId, true);
   }
 
   #failed(error: unknown): void {
     const { raftId, events, log } = this.#options;
-    if (this.#active) log.warn({ error, peer: this.address }, 'a member is not reached');
-    this.#active = false;
+    if (this.active) log.warn({ error, peer: this.address }, 'a member is not reached');
+    this.#activeSinceMs = undefined;
     for (const { type } of this.#queue.splice(0)) {
       if (type === MessageType.MsgSnap) events.snapshot(raftId, false);
     }
@@ -144,7 +193,8 @@ export class Peer {
     } catch (error) {
       if (!hasCode(error, Code.UNIMPLEMENTED)) throw error;
       // A peer of before streams.
-      const request = new Encoded(ProcessRaftMessageRequest.encode({ message }));
+      const whole = withSnapshot(message, this.#options.openSnapshot);
+      const request = new Encoded(ProcessRaftMessageRequest.encode({ message: whole }));
       const options = { timeoutMs: PEER_LIMITS.sendTimeoutMs };
       await this.#channel.service('Raft').ProcessRaftMessage(request, options);
     }
@@ -154,8 +204,11 @@ export class Peer {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), PEER_LIMITS.sendTimeoutMs);
     try {
-      const call = this.#channel.service('Raft').StreamRaftMessage({ signal: late.signal });
-      for (const piece of split(message)) {
+      const call = this.#channel.service('Raft').StreamRaftMessage({
+        signal: late.signal,
+        metadata: { [LISTENS_AT]: this.#options.ownAddress() },
+      });
+      for await (const piece of this.#pieces(message)) {
         timer.refresh();
         await call.write(new Encoded(StreamRaftMessageRequest.encode({ message: piece })));
       }
@@ -163,6 +216,19 @@ export class Peer {
       await call.finish();
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  /** What stands for a message; each piece of a snapshot in a turn of its own. */
+  async *#pieces(message: Message): AsyncGenerator<Message, void> {
+    if (message.type !== MessageType.MsgSnap) {
+      yield message;
+      return;
+    }
+    using source = this.#options.openSnapshot();
+    for (const piece of split(message, source)) {
+      yield piece;
+      await nextTurn();
     }
   }
 }

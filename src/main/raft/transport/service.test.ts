@@ -27,18 +27,19 @@ function bench() {
       raftId: () => 1n,
       members: () => members,
       isRemoved: (raftId) => raftId === 9n,
+      meet: (member) => members.push(member),
       isHealthy: async (raftId) => healthy.has(raftId),
       receive: (message) => received.push(message),
     },
     silentLog,
   );
-  const call = async (name: string, request: unknown): Promise<unknown> => {
+  const call = async (name: string, request: unknown, caller = CALLER): Promise<unknown> => {
     const found = methods.find(({ method }) => method.path.endsWith(`/${name}`));
-    return found?.handler(request, CALLER, new AbortController().signal);
+    return found?.handler(request, caller, new AbortController().signal);
   };
   const send = (init: Parameters<typeof Message.create>[0]): Promise<unknown> =>
     call('ProcessRaftMessage', { message: Message.create({ to: 1n, from: 2n, ...init }) });
-  return { received, healthy, call, send };
+  return { received, healthy, members, call, send };
 }
 
 test('a message for this member is taken, over a stream too', async () => {
@@ -54,6 +55,37 @@ test('a message for this member is taken, over a stream too', async () => {
     received.map(({ type }) => type),
     [MessageType.MsgHeartbeat, MessageType.MsgApp],
   );
+});
+
+test('a member that came while this one was away is met, and can be answered and voted for', async () => {
+  const { received, healthy, members, call } = bench();
+  const caller = { ...CALLER, nodeId: 'n5', listensAt: '10.0.0.5:2377' };
+  const vote = Message.create({ type: MessageType.MsgVote, to: 1n, from: 5n });
+  healthy.add(5n);
+  await call('ProcessRaftMessage', { message: { ...vote, to: 3n } }, caller);
+  assert.equal(members.length, 2);
+  await call('ProcessRaftMessage', { message: vote }, caller);
+  await call('ProcessRaftMessage', { message: vote }, caller);
+  assert.deepEqual(members.slice(2), [
+    RaftMember.create({ raftId: 5n, nodeId: 'n5', addr: '10.0.0.5:2377' }),
+  ]);
+  assert.equal(received.length, 2);
+});
+
+test('a member that has moved is met where it is now, and nobody speaks for another', async () => {
+  const { members, call } = bench();
+  const message = Message.create({ type: MessageType.MsgHeartbeat, to: 1n, from: 2n });
+  const from = (nodeId: string, listensAt: string) => {
+    const caller = { ...CALLER, nodeId, listensAt };
+    return call('ProcessRaftMessage', { message }, caller);
+  };
+  await from('n2', '10.0.0.2:2377');
+  await from('n5', '10.0.0.5:2377');
+  assert.equal(members.length, 2);
+  await from('n2', '10.0.0.9:2377');
+  assert.deepEqual(members.slice(2), [
+    RaftMember.create({ raftId: 2n, nodeId: 'n2', addr: '10.0.0.9:2377' }),
+  ]);
 });
 
 test('what is for another, or a proposal, is ignored', async () => {

@@ -1,18 +1,12 @@
 /** The ways to all other members, kept in step with the membership. */
 import type { RaftMember } from '../../../shared/wire/gen/raft.ts';
 import type { Message } from '../../../shared/wire/gen/raftpb.ts';
-import type { Log } from '../../log.ts';
-import type { Channel } from '../../rpc/client.ts';
-import { Peer, type PeerEvents } from './peer.ts';
+import { Peer, type PeerOptions } from './peer.ts';
 
 /** For how long a member that was removed may still be told so. */
 const RETIRED_MS = 8000;
 
-export type TransportOptions = {
-  readonly connect: (address: string) => Channel;
-  readonly events: PeerEvents;
-  readonly log: Log;
-};
+export type TransportOptions = Omit<PeerOptions, 'raftId' | 'address'>;
 
 export class RaftTransport {
   readonly #options: TransportOptions;
@@ -51,6 +45,11 @@ export class RaftTransport {
   /** Whether the last message to this member arrived. */
   isActive(raftId: bigint): boolean {
     return this.#peers.get(raftId)?.active ?? false;
+  }
+
+  /** Since when all messages to this member arrived. */
+  activeSinceMs(raftId: bigint): number | undefined {
+    return this.#peers.get(raftId)?.activeSinceMs;
   }
 
   /** Asks the member itself. False for one that is not known. */

@@ -283,8 +283,9 @@ export class Chaos {
 
   #meddle({ node }: Machine): void {
     const peer = this.#pick(this.#machines).id;
-    const roll = this.#random.below(3);
-    if (roll === 0) node.transferLeadership(peer);
+    const roll = this.#random.below(4);
+    if (roll === 3) node.reportGone(peer);
+    else if (roll === 0) node.transferLeadership(peer);
     else if (roll === 1) node.forgetLeader();
     else node.reportUnreachable(peer);
   }

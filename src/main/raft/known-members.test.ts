@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RaftMember } from '../../shared/wire/gen/raft.ts';
+import { knownMembers, type Met, stillMet } from './known-members.ts';
+
+const member = (raftId: bigint, addr = `h:${raftId}`): RaftMember =>
+  RaftMember.create({ raftId, nodeId: `n${raftId}`, addr });
+
+test('until the log tells more, the members of the time of joining are known', () => {
+  const atJoin = [member(1n), member(2n), member(3n)];
+  const told: RaftMember[] = [];
+  const removed = new Set<bigint>();
+  const log = { members: () => told, isRemoved: (raftId: bigint) => removed.has(raftId) };
+  assert.deepEqual(knownMembers(log, atJoin), atJoin);
+  told.push(member(2n, 'other:2'), member(4n));
+  removed.add(3n);
+  assert.deepEqual(knownMembers(log, atJoin), [member(2n, 'other:2'), member(4n), member(1n)]);
+});
+
+test('a member that says that it is elsewhere is sent to there, until the log says anything of it', () => {
+  const told = [member(1n), member(2n)];
+  const removed = new Set<bigint>();
+  const log = { members: () => told, isRemoved: (raftId: bigint) => removed.has(raftId) };
+  const met = new Map<bigint, Met>([
+    [2n, { member: member(2n, 'moved:2'), insteadOf: 'h:2' }],
+    [3n, { member: member(3n, 'new:3'), insteadOf: undefined }],
+    [4n, { member: member(4n, 'new:4'), insteadOf: undefined }],
+  ]);
+  const addresses = (): string[] => knownMembers(log, [], met).map(({ addr }) => addr);
+  assert.deepEqual(addresses(), ['h:1', 'moved:2', 'new:3', 'new:4']);
+  assert.equal(stillMet(log, met).size, 3);
+  told.splice(1, 1, member(2n, 'moved:2'), member(3n, 'elsewhere:3'));
+  removed.add(4n);
+  assert.equal(stillMet(log, met).size, 0);
+});
