@@ -88,3 +88,23 @@ test('[STO14] a long batch lets other turns run, and ends with leadership', asyn
     store.view(({ tasks }) => tasks.size),
   );
 });
+
+test('[STO21] batches that come together share the turns, the first before the second', async () => {
+  const { store } = openMemoryStore(env, { defer: (run) => void setImmediate(run) });
+  const order: string[] = [];
+  const batch = async (name: string): Promise<void> => {
+    const ids = Array.from({ length: 900 }, (_, n) => `${name}${n}`);
+    await store.batch(ids, (tx, id) => {
+      if (order.at(-1) !== name) order.push(name);
+      create(tx, id);
+    });
+  };
+  const done = Promise.all(['a', 'b', 'c'].map(batch));
+  assert.ok(store.head(({ tasks }) => tasks.size) <= 900, 'all ran in one turn');
+  await done;
+  assert.deepEqual(order, ['a', 'b', 'c']);
+  assert.equal(
+    store.view(({ tasks }) => tasks.size),
+    2700,
+  );
+});

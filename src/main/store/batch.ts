@@ -10,18 +10,17 @@ import type { Pipeline } from './pipeline.ts';
 import { refusal } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { Transaction } from './transaction.ts';
+import type { TurnBudget } from './turn-budget.ts';
 import type { PendingWrite } from './writes.ts';
-
-/** Changes after which a batch lets others have their turn of the event loop. */
-const TURN_CHANGES_MAX = 1000;
 
 export type BatchHost = {
   readonly env: Env;
   readonly session: Session;
-  readonly transaction: Transaction;
+  /** On the tables of now. */
+  readonly transaction: () => Transaction;
   readonly pipeline: Pipeline;
-  /** Resolves in a later turn of the event loop. */
-  readonly nextTurn: () => Promise<void>;
+  /** Shared by all batches: when it is spent, others have their turn of the event loop. */
+  readonly budget: TurnBudget;
 };
 
 export type BatchWork<I> = {
@@ -33,15 +32,15 @@ export type BatchWork<I> = {
 /** Rejects when a transaction was not committed, or with the first item's error if nobody takes them. */
 export async function runBatch<I>(host: BatchHost, work: BatchWork<I>): Promise<void> {
   const batch = new Batch(host, work);
-  let turnChanges = 0;
+  const { budget, pipeline } = host;
   for (const item of work.items) {
-    turnChanges += batch.run(item);
+    if (budget.isSpent) batch.submit();
+    while (budget.isSpent) {
+      await pipeline.room();
+      await budget.more();
+    }
+    budget.spend(Math.max(1, batch.run(item)));
     if (batch.lost) break;
-    if (turnChanges < TURN_CHANGES_MAX) continue;
-    batch.submit();
-    turnChanges = 0;
-    await host.nextTurn();
-    await host.pipeline.room();
   }
   batch.submit();
   await batch.settled();
@@ -92,7 +91,7 @@ class Batch<I> {
     const { session, pipeline, transaction, env } = this.#host;
     session.open(pipeline.begin(), env.nowMs());
     try {
-      this.#work.each(transaction, item);
+      this.#work.each(transaction(), item);
       return pipeline.fits(session.writes, session.bytesMax) ? undefined : refusal('TOO_LARGE');
     } catch (error) {
       return errorOf(error);

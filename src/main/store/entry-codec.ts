@@ -124,6 +124,37 @@ export function readSnapshot(bytes: Uint8Array): SnapshotParts {
   return { membership, store };
 }
 
+/** How long a snapshot is, as far as its beginning tells; undefined when that does not reach the store. */
+export function announcedBytes(beginning: Uint8Array): number | undefined {
+  const reader = new Reader(beginning);
+  try {
+    while (reader.position < reader.end) {
+      const tag = reader.tag();
+      if (tag === tagOf(3)) return reader.varint() + reader.position;
+      reader.skip(tag, NO_FIELDS);
+    }
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error; // cut within a field
+  }
+  return undefined;
+}
+
+/**
+ * A body of `StoreSnapshot` in smaller ones of about `bytes` each, cut between objects; views of it.
+ * @throws WireError
+ */
+export function* cutStore(body: Uint8Array, bytes: number): Generator<Uint8Array, void> {
+  const reader = new Reader(body);
+  let from = 0;
+  while (reader.position < reader.end) {
+    reader.skip(reader.tag(), NO_FIELDS);
+    if (reader.position - from < bytes) continue;
+    yield body.subarray(from, reader.position);
+    from = reader.position;
+  }
+  if (from < body.length) yield body.subarray(from);
+}
+
 /** What stands before the store's slices in a snapshot; `storeBytes` is the sum of their lengths. */
 export function snapshotHeader(membership: ClusterSnapshot, storeBytes: number): Uint8Array {
   const w = new Writer(1024);

@@ -35,6 +35,7 @@ export class IndexedSet<T extends Stored> {
   readonly #byName = new PrefixMap<Set<Entry<T>>>();
   readonly #byCustom = new Map<string, Set<Entry<T>>>();
   readonly #byIndex: ReadonlyMap<string, Map<string, Set<Entry<T>>>>;
+  #edition: object = {};
 
   constructor(schema: TableSchema<T>) {
     this.#schema = schema;
@@ -45,6 +46,11 @@ export class IndexedSet<T extends Stored> {
 
   get size(): number {
     return this.#byId.size;
+  }
+
+  /** Another object as soon as the set holds something else. */
+  get edition(): object {
+    return this.#edition;
   }
 
   get(id: string): Entry<T> | undefined {
@@ -83,6 +89,7 @@ export class IndexedSet<T extends Stored> {
   add(entry: Entry<T>): void {
     const { object } = entry;
     assert(this.#byId.get(object.id) === undefined, `${object.id} is in the set`);
+    this.#edition = {};
     this.#byId.set(object.id, entry);
     const name = this.#schema.name(object)?.toLowerCase();
     if (name !== undefined) addTo(this.#byName, name, entry);
@@ -97,6 +104,7 @@ export class IndexedSet<T extends Stored> {
   remove(entry: Entry<T>): void {
     const { object } = entry;
     assert(this.#byId.get(object.id) === entry, `${object.id} is not in the set`);
+    this.#edition = {};
     this.#byId.delete(object.id);
     const name = this.#schema.name(object)?.toLowerCase();
     if (name !== undefined) removeFrom(this.#byName, name, entry);
@@ -109,6 +117,7 @@ export class IndexedSet<T extends Stored> {
   }
 
   clear(): void {
+    this.#edition = {};
     this.#byId.clear();
     this.#byName.clear();
     this.#byCustom.clear();

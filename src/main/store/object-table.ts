@@ -7,6 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Writer } from '../../shared/wire/runtime.ts';
+import { peekId } from './entry-codec.ts';
 import { Entry, IndexedSet } from './indexed-set.ts';
 import { refusal } from './refusals.ts';
 import type { Stored, TableSchema } from './schema.ts';
@@ -25,6 +26,7 @@ export class ObjectCore<T extends Stored> {
   readonly #seal: (object: T) => T;
   readonly #encode: (object: T) => Uint8Array;
   #headSize = 0;
+  #headEdition: object = {};
 
   /** `seal` sees every object before it is stored; tests freeze there. */
   constructor(schema: TableSchema<T>, seal: (object: T) => T) {
@@ -37,6 +39,11 @@ export class ObjectCore<T extends Stored> {
 
   get headSize(): number {
     return this.#headSize;
+  }
+
+  /** Another object as soon as the head holds something else. */
+  get headEdition(): object {
+    return this.#headEdition;
   }
 
   headGet(id: string): Entry<T> | undefined {
@@ -93,6 +100,7 @@ export class ObjectCore<T extends Stored> {
     assert(this.#pending.size === 0, 'a change from elsewhere came while own ones were in flight');
     const old = this.committed.get(object.id);
     if (action === 'remove' && old === undefined) return undefined;
+    this.#headEdition = {};
     if (old !== undefined) this.committed.remove(old);
     if (action === 'remove') {
       this.#headSize -= 1;
@@ -104,25 +112,34 @@ export class ObjectCore<T extends Stored> {
     return this.#change(old === undefined ? 'create' : 'update', entry, old);
   }
 
-  /** The id, told apart from those of other tables. */
-  keyOf(id: string): string {
-    return `${this.schema.kind} ${id}`;
+  /** Takes in an object of a snapshot; the entry of `former`, if that one has the same. @throws WireError */
+  load(bytes: Uint8Array, former: ObjectCore<T>): void {
+    const known = former.committed.get(peekId(bytes));
+    const isSame = known !== undefined && Buffer.compare(known.bytes, bytes) === 0;
+    const entry = isSame ? known : this.#entry(this.schema.codec.decode(bytes));
+    const twice = this.committed.get(entry.id);
+    if (twice !== undefined) this.committed.remove(twice);
+    this.committed.add(entry);
+    this.#headSize = this.committed.size;
+    this.#headEdition = {};
   }
 
-  /** Removes what is committed and not among `keys` (see `keyOf`). */
-  removeAllBut(keys: ReadonlySet<string>): Change[] {
-    const changes: Change[] = [];
-    for (const entry of Array.from(this.committed.values())) {
-      if (keys.has(this.keyOf(entry.id))) continue;
-      this.committed.remove(entry);
-      this.#headSize -= 1;
-      changes.push(this.#change('remove', entry, undefined));
+  /** What became of the objects of `former`, and what is new: a change, or nothing, for each of both. */
+  *changesSince(former: ObjectCore<T>): Generator<Change | undefined, void> {
+    for (const entry of this.committed.values()) {
+      const old = former.committed.get(entry.id);
+      const action = old === undefined ? 'create' : 'update';
+      yield old === entry ? undefined : this.#change(action, entry, old);
     }
-    return changes;
+    for (const entry of former.committed.values()) {
+      const isGone = this.committed.get(entry.id) === undefined;
+      yield isGone ? this.#change('remove', entry, undefined) : undefined;
+    }
   }
 
   /** Forgets whatever is proposed. */
   dropOverlay(): void {
+    if (this.#pending.size > 0) this.#headEdition = {};
     this.#pending.clear();
     this.#overlay.clear();
     this.#headSize = this.committed.size;
@@ -165,6 +182,7 @@ export class ObjectCore<T extends Stored> {
   }
 
   #setPending(id: string, next: Pending<T> | undefined): void {
+    this.#headEdition = {};
     const last = this.#pending.get(id)?.entry;
     if (last !== undefined) this.#overlay.remove(last);
     if (next === undefined) this.#pending.delete(id);

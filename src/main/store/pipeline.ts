@@ -20,7 +20,7 @@ type InFlight = {
   readonly reject: (error: StoreError) => void;
 };
 
-type ProposedEntry = { readonly index: number; readonly transactions: readonly InFlight[] };
+type ProposedEntry = { readonly index: number; readonly transactions: InFlight[] };
 
 export type PipelineOptions = {
   readonly log: Log;
@@ -128,6 +128,17 @@ export class Pipeline {
     for (const { bytesMax } of next.transactions) this.#bytesInFlight -= bytesMax;
     if (this.#bytesInFlight <= BULK_BYTES_MAX) this.#wake();
     return next;
+  }
+
+  /** Resolves when all that is in flight is committed; rejects with LEADERSHIP_LOST when it is given up. */
+  settled(): Promise<void> {
+    if (!this.flush()) return Promise.reject(refusal('LEADERSHIP_LOST'));
+    const last = this.#proposed.at(-1);
+    if (last === undefined) return Promise.resolve();
+    // It rides with the last entry as a transaction that writes nothing.
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    last.transactions.push({ writes: [], bytesMax: 0, resolve, reject });
+    return promise;
   }
 
   /** Gives up all that is in flight. */

@@ -6,6 +6,7 @@ import type { Stored } from './schema.ts';
 /** `ObjectTable` for any kind; the index names are checked where it is used. */
 abstract class ObjectReader<T extends Stored> {
   abstract readonly size: number;
+  abstract readonly edition: object;
   protected abstract entry(id: string): Entry<T> | undefined;
   protected abstract look(lookUp: (set: IndexedSet<T>) => Iterable<Entry<T>>): Iterable<Entry<T>>;
 
@@ -59,6 +60,10 @@ export class CommittedReader<T extends Stored> extends ObjectReader<T> {
     return this.#core.committed.size;
   }
 
+  get edition(): object {
+    return this.#core.committed.edition;
+  }
+
   protected entry(id: string): Entry<T> | undefined {
     return this.#core.committed.get(id);
   }
@@ -78,6 +83,10 @@ export class HeadReader<T extends Stored> extends ObjectReader<T> {
 
   get size(): number {
     return this.#core.headSize;
+  }
+
+  get edition(): object {
+    return this.#core.headEdition;
   }
 
   protected entry(id: string): Entry<T> | undefined {

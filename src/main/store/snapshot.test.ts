@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Task } from '../../shared/wire/gen/objects.ts';
+import { WireError } from '../../shared/wire/runtime.ts';
 import { ClusterSnapshot, Snapshot, StoreSnapshot } from '../../shared/wire/gen/snapshot.ts';
 import { readSnapshot, snapshotHeader } from './entry-codec.ts';
 import { open, secret } from './testing/store-kit.ts';
@@ -48,7 +49,7 @@ test('[STO15] [STO16] a snapshot of one moment, framed, restored with its differ
     }
   });
   log.compact(at + 100);
-  store.restore(at + 100, readSnapshot(framed).store);
+  await store.restore(at + 100, readSnapshot(framed).store);
   assert.deepEqual(Object.fromEntries(heard), {
     'create secret': 1,
     'create task': 1,
@@ -72,6 +73,37 @@ test('[STO15] one snapshot at a time: the former ends', async () => {
   const slice = await latter.next();
   assert(slice.done !== true);
   assert.equal(StoreSnapshot.decode(slice.value).tasks.length, 1);
+});
+
+test('[STO16] until a snapshot is taken in as a whole, everybody reads the former state', async () => {
+  const { store, log } = open();
+  await store.update((tx) => tx.secrets.create(secret('former')));
+  const other = open();
+  const ids = Array.from({ length: 3000 }, (_, n) => `t${n}`);
+  await other.store.batch(ids, (tx, id) => tx.tasks.create(Task.create({ id })));
+  const slices = await Array.fromAsync(other.store.snapshot());
+  log.compact(500);
+  const restored = store.restore(500, slices);
+  const sizes = (): readonly number[] =>
+    store.view((view) => [view.secrets.size, view.tasks.size, store.appliedIndex]);
+  assert.deepEqual(sizes(), [1, 0, 1]);
+  const heard: number[] = [];
+  store.watch(({ changes }) => heard.push(changes.length));
+  await restored;
+  assert.deepEqual(sizes(), [0, 3000, 500]);
+  assert.deepEqual(heard, [3001]); // also by those who came meanwhile
+});
+
+test('[STO16] a snapshot that cannot be read changes nothing', async () => {
+  const { store, log } = open();
+  await store.update((tx) => tx.secrets.create(secret('former')));
+  log.compact(500);
+  await assert.rejects(store.restore(500, [Uint8Array.of(0x0a, 5, 1)]), WireError);
+  assert.equal(store.appliedIndex, 1);
+  assert.equal(
+    store.view(({ secrets }) => secrets.size),
+    1,
+  );
 });
 
 test('[STO16] a snapshot of another version is refused', () => {

@@ -1,18 +1,17 @@
 /** A snapshot of the committed state, in slices that are each made quickly. */
 import { encodeSlice } from './entry-codec.ts';
 import { OBJECT_KINDS } from './schema.ts';
-import type { Cores } from './tables.ts';
-import type { TaskEngine } from './task-engine.ts';
+import type { Tables } from './tables.ts';
 import type { ObjectKind } from './view.ts';
 
-/** Bytes after which a slice of whole objects ends. */
-const SLICE_BYTES = 1 << 20;
+/** Bytes after which a slice of whole objects ends; it is made, and sealed, in one turn. */
+const SLICE_BYTES = 256 * 1024;
 
 /**
  * Slices of a `StoreSnapshot` as the state is at this call. Entries are immutable, so to note one is
  * to keep it; tasks see to it themselves.
  */
-export function noteSnapshot(cores: Cores, tasks: TaskEngine): () => Generator<Uint8Array, void> {
+export function noteSnapshot({ cores, tasks }: Tables): () => Generator<Uint8Array, void> {
   const noted = OBJECT_KINDS.map((kind) => ({
     kind,
     entries: Array.from<{ readonly bytes: Uint8Array }>(cores[kind].committed.values()),

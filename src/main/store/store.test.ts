@@ -82,6 +82,30 @@ test('[STO3] an update brings the stored version, a patch need not', async () =>
   );
 });
 
+test('[STO3] a task is found where it stood, also when another stands there by now', async () => {
+  const { store } = open();
+  await store.update((tx) => tx.tasks.create(Task.create({ id: 'a' })));
+  const place = store.view(({ tasks }) => tasks.get('a')!.place);
+  await store.update((tx) => {
+    assert.equal(tx.tasks.get('a', place)?.id, 'a');
+    tx.tasks.patch('a', { state: TaskState.ASSIGNED }, place);
+    assert.equal(tx.tasks.get('a', place)?.state, TaskState.ASSIGNED, 'as the head has it');
+    assert.equal(tx.tasks.get('b', place), undefined);
+    const patch = (): void => tx.tasks.patch('b', {}, place);
+    assert.throws(patch, { code: 'NOT_EXIST' });
+  });
+  await store.update((tx) => tx.tasks.remove('a'));
+  await store.update((tx) => tx.tasks.create(Task.create({ id: 'b' })));
+  await store.update((tx) => {
+    assert.equal(tx.tasks.get('b')?.place, place, 'the place is used again');
+    assert.equal(tx.tasks.get('a', place), undefined);
+    tx.tasks.create(Task.create({ id: 'a' }));
+  });
+  await store.update((tx) => tx.tasks.patch('a', { state: TaskState.RUNNING }, place));
+  const states = store.view(({ tasks }) => ['a', 'b'].map((id) => tasks.get(id)?.state));
+  assert.deepEqual(states, [TaskState.RUNNING, TaskState.NEW]);
+});
+
 test('[STO4] what is refused, and in which words', async () => {
   const { store } = open();
   const extension = Extension.create({ id: 'e', annotations: { name: 'Widget' } });
@@ -283,6 +307,25 @@ test('[STO10] what is in flight is lost with leadership, and may come back', asy
   assert.equal(log.pending.length, 0);
 });
 
+test('[STO10] whoever waits for what is in flight hears of its loss', async () => {
+  const { store, log } = manual();
+  await store.settled();
+  void store.update((tx) => tx.secrets.create(secret('a')));
+  let done = false;
+  const settled = store.settled().then(() => (done = true));
+  await turn();
+  assert.equal(done, false);
+  log.commitAll();
+  await settled;
+  const lost = store.update((tx) => tx.secrets.create(secret('b')));
+  const waits = store.settled();
+  log.loseLeadership();
+  await Promise.all([
+    assert.rejects(lost, { code: 'LEADERSHIP_LOST' }),
+    assert.rejects(waits, { code: 'LEADERSHIP_LOST' }),
+  ]);
+});
+
 test('[STO11] a follower refuses writes', async () => {
   const { store, log } = open();
   log.loseLeadership();
@@ -424,4 +467,48 @@ test('[STO18] stored objects are frozen in tests', async () => {
   const shared = store.view(({ tasks }) => tasks.get('t')?.shared());
   assert.throws(() => write(stored?.spec.task.networks), TypeError);
   assert.throws(() => write(shared?.spec.networks), TypeError);
+});
+
+test('[STO22] what is written, taken back, lost or applied makes another edition', async () => {
+  const { store, log } = manual();
+  const head = (): object => store.head(({ nodes }) => nodes.edition);
+  const committed = (): object => store.view(({ nodes }) => nodes.edition);
+  const seen = new Set([head()]);
+  const isAnother = (): boolean => !seen.has(head()) && seen.add(head()).size > 0;
+
+  const before = committed();
+  const created = store.update((tx) => tx.nodes.create(Node.create({ id: 'n' })));
+  assert.ok(isAnother());
+  assert.equal(committed(), before);
+  await turn();
+  log.commitAll();
+  await created;
+  assert.notEqual(committed(), before);
+
+  seen.add(head());
+  const [headAtRest, committedAtRest] = [head(), committed()];
+  void store.update((tx) => tx.services.create(Service.create({ id: 's' })));
+  await turn();
+  log.commitAll();
+  assert.equal(head(), headAtRest);
+  assert.equal(committed(), committedAtRest);
+
+  await assert.rejects(
+    store.update((tx) => {
+      tx.nodes.remove('n');
+      assert.ok(isAnother());
+      throw new Error('no');
+    }),
+  );
+  assert.ok(isAnother());
+
+  const removed = store.update((tx) => tx.nodes.remove('n'));
+  await turn();
+  const { bytes } = log.pending[0]!;
+  assert.ok(isAnother());
+  log.loseLeadership();
+  await assert.rejects(removed);
+  assert.ok(isAnother());
+  log.receive(bytes);
+  assert.ok(isAnother());
 });

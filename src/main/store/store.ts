@@ -8,19 +8,21 @@
 import assert from 'node:assert/strict';
 import type { Env } from '../../shared/kit/env.ts';
 import { runBatch } from './batch.ts';
-import { peekId, readEntry, readStore } from './entry-codec.ts';
+import { readEntry } from './entry-codec.ts';
 import { deepFreeze } from './freeze.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Log, LogFollower } from './proposals.ts';
 import { refusal } from './refusals.ts';
+import { differences, fill } from './restore.ts';
 import { OBJECT_KINDS } from './schema.ts';
 import { TaskRows } from './rows/task-rows.ts';
 import { Session } from './session.ts';
 import { noteSnapshot } from './snapshot.ts';
-import { committedView, headView, makeCores, transactionOn, type Cores } from './tables.ts';
-import type { TaskEngine, TaskUsage } from './task-engine.ts';
+import { makeTables, type Tables } from './tables.ts';
+import type { TaskUsage } from './task-engine.ts';
 import type { Change, Commit, Store, Transaction } from './transaction.ts';
-import type { Kind, ObjectKind, View } from './view.ts';
+import type { Kind, View } from './view.ts';
+import { TurnBudget } from './turn-budget.ts';
 import type { Action } from './writes.ts';
 
 export type StoreOptions = {
@@ -30,34 +32,36 @@ export type StoreOptions = {
   readonly defer?: (run: () => void) => void;
   /** Freeze every stored object, so that a writer to it is found. For tests. */
   readonly freeze?: boolean;
-  /** Keeps the tasks; rows unless given. */
-  readonly tasks?: TaskEngine;
+  /** Objects of a snapshot that are taken in at a time, `RESTORE.objects` unless given. For tests. */
+  readonly restoreObjects?: number;
 };
+
+/** What of a snapshot is taken in within one turn, about 2 ms. */
+const RESTORE = { objects: 512, bytes: 256 * 1024 } as const;
 
 export class ReplicatedStore implements Store, LogFollower {
   readonly #env: Env;
   readonly #nextTurn: () => Promise<void>;
-  readonly #cores: Cores;
-  readonly #tasks: TaskEngine;
+  readonly #budget: TurnBudget;
+  readonly #makeTables: () => Tables;
+  readonly #restoreObjects: number;
+  #tables: Tables;
   readonly #pipeline: Pipeline;
   readonly #session = new Session();
-  readonly #committed: View;
-  readonly #head: View;
-  readonly #transaction: Transaction;
   readonly #listeners = new Set<(commit: Commit) => void>();
   #appliedIndex = 0;
+  #restoring = false;
 
   constructor(options: StoreOptions) {
     const { env, log, defer = (run) => void setImmediate(run) } = options;
     const seal = options.freeze === true ? deepFreeze : <T>(object: T): T => object;
     this.#env = env;
     this.#nextTurn = () => new Promise<void>((resolve) => defer(resolve));
-    this.#cores = makeCores(seal);
-    this.#tasks = options.tasks ?? new TaskRows(seal);
+    this.#budget = new TurnBudget(this.#nextTurn);
+    this.#makeTables = () => makeTables(seal, new TaskRows(seal), this.#session);
+    this.#restoreObjects = options.restoreObjects ?? RESTORE.objects;
+    this.#tables = this.#makeTables();
     this.#pipeline = new Pipeline({ env, log, defer, onAbort: () => this.#dropOverlay() });
-    this.#committed = committedView(this.#cores, this.#tasks);
-    this.#head = headView(this.#cores, this.#tasks);
-    this.#transaction = transactionOn(this.#cores, this.#tasks, this.#session);
   }
 
   get appliedIndex(): number {
@@ -66,22 +70,22 @@ export class ReplicatedStore implements Store, LogFollower {
 
   /** What the tasks take: for metrics, and to find leaks. */
   get taskUsage(): TaskUsage {
-    return this.#tasks.usage();
+    return this.#tables.tasks.usage();
   }
 
   view<T>(fn: (view: View) => T): T {
-    return fn(this.#committed);
+    return fn(this.#tables.committed);
   }
 
   head<T>(fn: (view: View) => T): T {
-    return fn(this.#head);
+    return fn(this.#tables.head);
   }
 
   update<T>(fn: (tx: Transaction) => T): Promise<T> {
     const session = this.#session;
     session.open(this.#pipeline.begin(), this.#env.nowMs());
     try {
-      const result = fn(this.#transaction);
+      const result = fn(this.#tables.transaction);
       assert(!(result instanceof Promise), 'a transaction does not wait');
       const committed = this.#submit();
       return committed === undefined ? Promise.resolve(result) : committed.then(() => result);
@@ -93,6 +97,14 @@ export class ReplicatedStore implements Store, LogFollower {
     }
   }
 
+  /**
+   * Resolves when all that was written so far is committed.
+   * @throws StoreError LEADERSHIP_LOST, as a rejection, when it may never be
+   */
+  settled(): Promise<void> {
+    return this.#pipeline.settled();
+  }
+
   batch<I>(
     items: Iterable<I>,
     each: (tx: Transaction, item: I) => void,
@@ -101,9 +113,9 @@ export class ReplicatedStore implements Store, LogFollower {
     const host = {
       env: this.#env,
       session: this.#session,
-      transaction: this.#transaction,
+      transaction: () => this.#tables.transaction,
       pipeline: this.#pipeline,
-      nextTurn: this.#nextTurn,
+      budget: this.#budget,
     };
     return runBatch(host, { items, each, failed });
   }
@@ -116,6 +128,7 @@ export class ReplicatedStore implements Store, LogFollower {
   }
 
   committed(index: number, bytes: Uint8Array | undefined): void {
+    assert(!this.#restoring, `entry ${index} came while a snapshot was taken in`);
     assert(index === this.#appliedIndex + 1, `entry ${index} came after ${this.#appliedIndex}`);
     const own = this.#pipeline.take(index);
     this.#appliedIndex = index;
@@ -128,7 +141,7 @@ export class ReplicatedStore implements Store, LogFollower {
       index,
       writes.map((write) => write.commit()),
     );
-    this.#tasks.settle();
+    this.#tables.tasks.settle();
     for (const write of writes) write.settle();
     for (const transaction of own.transactions) transaction.resolve();
   }
@@ -143,7 +156,7 @@ export class ReplicatedStore implements Store, LogFollower {
    * meanwhile is not in them. A second snapshot ends the first.
    */
   snapshot(): AsyncGenerator<Uint8Array, void, undefined> {
-    const slices = noteSnapshot(this.#cores, this.#tasks);
+    const slices = noteSnapshot(this.#tables);
     const nextTurn = this.#nextTurn;
     return (async function* paced() {
       for (const slice of slices()) {
@@ -155,35 +168,43 @@ export class ReplicatedStore implements Store, LogFollower {
 
   /**
    * Makes the committed state that of a snapshot taken at `index`, given as bodies of `StoreSnapshot`
-   * (`snapshot`'s slices, or `readSnapshot`'s of one that came from elsewhere). Listeners hear one
-   * commit with what differs (behaviour rule 2.5).
-   * @throws WireError when the bytes are no snapshot; the store is then in no usable state
+   * (`snapshot`'s slices, or `readSnapshot`'s of one that came from elsewhere). It is made in turns of a
+   * few milliseconds, in which everybody reads the former state, and is there at once. Listeners then
+   * hear one commit with what differs (behaviour rule 2.5).
+   * @throws WireError when the bytes are no snapshot; the former state stays
    */
-  restore(index: number, bodies: Iterable<Uint8Array>): void {
+  async restore(index: number, bodies: Iterable<Uint8Array>): Promise<void> {
     assert(this.#pipeline.idle, 'a snapshot came while own entries were in flight');
-    const tasks = this.#tasks.restore();
-    const seen = new Set<string>();
-    const changes: Change[] = [];
-    for (const body of bodies) {
-      for (const { kind, bytes } of readStore(body)) {
-        const change = kind === 'task' ? tasks.put(bytes) : this.#restoreObject(kind, bytes, seen);
-        if (change !== undefined) changes.push(change);
-      }
+    assert(!this.#restoring, 'a snapshot came while another was taken in');
+    this.#restoring = true;
+    try {
+      const old = this.#tables;
+      const next = this.#makeTables();
+      const changes: Change[] = [];
+      await this.#inTurns(fill(next, old, bodies));
+      // Whoever listens only from then on has seen nothing of the former state.
+      if (this.#listeners.size > 0) await this.#inTurns(differences(next, old, changes));
+      assert(this.#pipeline.idle, 'something was written while a snapshot was taken in');
+      this.#tables = next;
+      this.#appliedIndex = index;
+      this.#publish(index, changes);
+    } finally {
+      this.#restoring = false;
     }
-    for (const kind of OBJECT_KINDS) changes.push(...this.#cores[kind].removeAllBut(seen));
-    for (const change of tasks.end()) changes.push(change);
-    this.#appliedIndex = index;
-    this.#publish(index, changes);
-    this.#tasks.settle();
   }
 
-  #restoreObject(kind: ObjectKind, bytes: Uint8Array, seen: Set<string>): Change | undefined {
-    const id = peekId(bytes);
-    const core = this.#cores[kind];
-    seen.add(core.keyOf(id));
-    const known = core.committed.get(id);
-    const same = known !== undefined && Buffer.compare(known.bytes, bytes) === 0;
-    return same ? undefined : core.apply('update', bytes);
+  /** Carries work out that yields the bytes of each object, some objects in each turn. */
+  async #inTurns(work: Iterable<number>): Promise<void> {
+    let objects = 0;
+    let bytes = 0;
+    for (const more of work) {
+      objects += 1;
+      bytes += more;
+      if (objects < this.#restoreObjects && bytes < RESTORE.bytes) continue;
+      objects = 0;
+      bytes = 0;
+      await this.#nextTurn();
+    }
   }
 
   #applyForeign(index: number, bytes: Uint8Array | undefined): void {
@@ -194,11 +215,12 @@ export class ReplicatedStore implements Store, LogFollower {
       changes.push(...this.#apply(change.action, change.kind, change.bytes));
     }
     this.#publish(index, changes);
-    this.#tasks.settle();
+    this.#tables.tasks.settle();
   }
 
   #apply(action: Action, kind: Kind, bytes: Uint8Array): readonly Change[] {
-    const table = kind === 'task' ? this.#tasks : this.#cores[kind];
+    const { cores, tasks } = this.#tables;
+    const table = kind === 'task' ? tasks : cores[kind];
     const change = table.apply(action, bytes);
     return change === undefined ? [] : [change];
   }
@@ -220,7 +242,8 @@ export class ReplicatedStore implements Store, LogFollower {
   }
 
   #dropOverlay(): void {
-    for (const kind of OBJECT_KINDS) this.#cores[kind].dropOverlay();
-    this.#tasks.dropOverlay();
+    const { cores, tasks } = this.#tables;
+    for (const kind of OBJECT_KINDS) cores[kind].dropOverlay();
+    tasks.dropOverlay();
   }
 }

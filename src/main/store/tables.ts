@@ -15,11 +15,36 @@ import type {
   WritableTable,
   WritableTaskTable,
 } from './transaction.ts';
-import type { ObjectKind, ObjectTypes, TaskRow, View } from './view.ts';
+import type { ObjectKind, ObjectTypes, TaskPiece, TaskRow, View } from './view.ts';
 
 export type Cores = { readonly [K in ObjectKind]: ObjectCore<ObjectTypes[K]> };
 
-export function makeCores(seal: <T extends object>(object: T) => T): Cores {
+/** All that a store holds, with the ways to read and write it. */
+export type Tables = {
+  readonly cores: Cores;
+  readonly tasks: TaskEngine;
+  readonly committed: View;
+  readonly head: View;
+  readonly transaction: Transaction;
+};
+
+/** Empty tables. `seal` sees every object before it is stored; what `session` is open for is written. */
+export function makeTables(
+  seal: <T extends object>(object: T) => T,
+  tasks: TaskEngine,
+  session: Session,
+): Tables {
+  const cores = makeCores(seal);
+  return {
+    cores,
+    tasks,
+    committed: committedView(cores, tasks),
+    head: headView(cores, tasks),
+    transaction: transactionOn(cores, tasks, session),
+  };
+}
+
+function makeCores(seal: <T extends object>(object: T) => T): Cores {
   return {
     node: new ObjectCore(SCHEMAS.node, seal),
     service: new ObjectCore(SCHEMAS.service, seal),
@@ -33,7 +58,7 @@ export function makeCores(seal: <T extends object>(object: T) => T): Cores {
   };
 }
 
-export function committedView(cores: Cores, tasks: TaskEngine): View {
+function committedView(cores: Cores, tasks: TaskEngine): View {
   return {
     nodes: new CommittedReader(cores.node),
     services: new CommittedReader(cores.service),
@@ -48,7 +73,7 @@ export function committedView(cores: Cores, tasks: TaskEngine): View {
   };
 }
 
-export function headView(cores: Cores, tasks: TaskEngine): View {
+function headView(cores: Cores, tasks: TaskEngine): View {
   return {
     nodes: new HeadReader(cores.node),
     services: new HeadReader(cores.service),
@@ -64,7 +89,7 @@ export function headView(cores: Cores, tasks: TaskEngine): View {
 }
 
 /** The head, writable through `session`. */
-export function transactionOn(cores: Cores, tasks: TaskEngine, session: Session): Transaction {
+function transactionOn(cores: Cores, tasks: TaskEngine, session: Session): Transaction {
   return {
     nodes: new HeadWriter(cores.node, session),
     services: new HeadWriter(cores.service, session),
@@ -176,9 +201,9 @@ class TaskWriter implements WritableTaskTable {
     this.#session.checkOpen();
     this.#tasks.createMany(template, rows, this.#session);
   }
-  patch(id: string, patch: TaskPatch): void {
+  patch(id: string, patch: TaskPatch, place?: number): void {
     this.#session.checkOpen();
-    this.#tasks.patch(id, patch, this.#session);
+    this.#tasks.patch(id, patch, this.#session, place);
   }
   update(task: Task): void {
     this.#session.checkOpen();
@@ -192,11 +217,14 @@ class TaskWriter implements WritableTaskTable {
   get size(): number {
     return this.#tasks.head.size;
   }
-  get(id: string): TaskRow | undefined {
-    return this.#tasks.head.get(id);
+  get(id: string, place?: number): TaskRow | undefined {
+    return this.#tasks.head.get(id, place);
   }
   byService(serviceId: string): readonly TaskRow[] {
     return this.#tasks.head.byService(serviceId);
+  }
+  pieceOfService(serviceId: string, from: string | undefined, max: number): TaskPiece {
+    return this.#tasks.head.pieceOfService(serviceId, from, max);
   }
   byNode(nodeId: string): readonly TaskRow[] {
     return this.#tasks.head.byNode(nodeId);
@@ -227,6 +255,12 @@ class TaskWriter implements WritableTaskTable {
   }
   idBeginnings(): readonly string[] {
     return this.#tasks.head.idBeginnings();
+  }
+  byPlace(from: number, end: number): readonly TaskRow[] {
+    return this.#tasks.head.byPlace(from, end);
+  }
+  get placesEnd(): number {
+    return this.#tasks.head.placesEnd;
   }
   all(): Iterable<TaskRow> {
     return this.#tasks.head.all();

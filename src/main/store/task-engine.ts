@@ -13,14 +13,6 @@ export type TaskSnapshot = {
   readonly end: () => void;
 };
 
-/** Makes the committed tasks those of a snapshot. */
-export type TaskRestore = {
-  /** A task that is in the snapshot; what it changes, if anything. @throws WireError */
-  readonly put: (bytes: Uint8Array) => TaskChange | undefined;
-  /** There are no more: removes all others. */
-  readonly end: () => readonly TaskChange[];
-};
-
 /** How much is held. All but the last are 0 when there is no task. */
 export type TaskUsage = {
   readonly rows: number;
@@ -40,7 +32,7 @@ export interface TaskEngine {
   readonly head: TaskTable;
   create(task: Task, context: WriteContext): void;
   createMany(template: Init<Task>, rows: readonly NewTask[], context: WriteContext): void;
-  patch(id: string, patch: TaskPatch, context: WriteContext): void;
+  patch(id: string, patch: TaskPatch, context: WriteContext, place?: number): void;
   update(task: Task, context: WriteContext): void;
   remove(id: string, context: WriteContext): void;
   /**
@@ -48,7 +40,10 @@ export interface TaskEngine {
    * Undefined when there was nothing to remove.
    */
   apply(action: Action, bytes: Uint8Array): TaskChange | undefined;
-  restore(): TaskRestore;
+  /** Takes in a committed task of a snapshot, given as its bytes. @throws WireError */
+  load(bytes: Uint8Array): void;
+  /** What became of the tasks of `former`, of the same make, and what is new: a change, or nothing, for each of both. */
+  changesSince(former: this): Iterable<TaskChange | undefined>;
   /** The listeners of a commit have heard it: what was kept for them alone is freed. */
   settle(): void;
   /** Forgets whatever is proposed. */

@@ -46,10 +46,11 @@ export interface WritableTaskTable extends TaskTable {
    */
   createMany(template: Init<Task>, rows: readonly NewTask[]): void;
   /**
-   * Writes the fields of `patch`; `status.timestamp` and `applied` fields only as given.
+   * Writes the fields of `patch`; `status.timestamp` and `applied` fields only as given. `place` as for
+   * `get`.
    * @throws NOT_EXIST
    */
-  patch(id: string, patch: TaskPatch): void;
+  patch(id: string, patch: TaskPatch, place?: number): void;
   /** Replaces the whole task; checks its version. @throws NOT_EXIST, OUT_OF_SEQUENCE */
   update(task: Task): void;
   /** @throws NOT_EXIST */

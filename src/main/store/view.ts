@@ -22,6 +22,7 @@ import type {
   Volume,
 } from '../../shared/wire/gen/objects.ts';
 import type { TaskState, TaskStatus } from '../../shared/wire/gen/types.ts';
+import type { Writer } from '../../shared/wire/runtime.ts';
 
 /** The kinds of object, with the type of each. Tasks are rows and stand apart. */
 export type ObjectTypes = {
@@ -60,6 +61,8 @@ export type IndexNames = {
 /** One table of whole objects. */
 export interface ObjectTable<K extends ObjectKind> {
   readonly size: number;
+  /** Stands for the content of now: another one as soon as an object was written, or a write taken back. */
+  readonly edition: object;
   get(id: string): ObjectTypes[K] | undefined;
   /** By name, upper and lower case alike. Node names (host names) are not unique: the first. */
   byName(name: string): ObjectTypes[K] | undefined;
@@ -81,6 +84,11 @@ export interface ObjectTable<K extends ObjectKind> {
  */
 export interface TaskRow {
   readonly id: string;
+  /**
+   * Where a committed task stands: a small number, its own from its first commit to its removal, as long
+   * as no snapshot replaces the state. With it the task is found without a look-up by id.
+   */
+  readonly place: number;
   /** Empty for a network attachment. */
   readonly serviceId: string;
   /** Empty until placed. */
@@ -106,6 +114,8 @@ export interface TaskRow {
   readonly err: string;
   /** Whether networks are attached or an endpoint was copied from the service. */
   readonly allocated: boolean;
+  /** Whether networks are attached. */
+  readonly attached: boolean;
   /** Whether `other`, a version of the same task, differs in nothing but meta, status and desired state. */
   sameBody(other: TaskRow): boolean;
   /** Full status, decoded. */
@@ -116,16 +126,28 @@ export interface TaskRow {
   toTask(): Task;
   /** The whole task's protobuf bytes, fresh; fields may stand in any order. */
   toBytes(): Uint8Array;
+  /** Writes these bytes in front of what `writer` holds. */
+  write(writer: Writer): void;
 }
 
 /** The part of a task that all tasks of one version of a service share. */
 export type TaskShared = Pick<Task, 'spec' | 'serviceAnnotations' | 'specVersion' | 'logDriver'>;
 
+/** Some of a service's tasks, and the id to go on with; none after the last. */
+export type TaskPiece = { readonly rows: readonly TaskRow[]; readonly next: string | undefined };
+
 /** The table of tasks. Lists are arrays made for the caller, safe to walk while writing. */
 export interface TaskTable {
   readonly size: number;
-  get(id: string): TaskRow | undefined;
+  /** `place` is where the task stood when it was last seen, if that is known. */
+  get(id: string, place?: number): TaskRow | undefined;
   byService(serviceId: string): readonly TaskRow[];
+  /**
+   * About `max` tasks of a service, from the one on that the piece before named: so a service of any size
+   * is gone through in short turns. A task that is there from the first piece to the last is met at
+   * least once, whatever is written in between; it may be met again.
+   */
+  pieceOfService(serviceId: string, from: string | undefined, max: number): TaskPiece;
   byNode(nodeId: string): readonly TaskRow[];
   /** Tasks of one slot of a replicated service, or of slot 0. */
   bySlot(serviceId: string, slot: number): readonly TaskRow[];
@@ -142,6 +164,13 @@ export interface TaskTable {
    * through all tasks in pieces, which may be spread over several turns.
    */
   idBeginnings(): readonly string[];
+  /**
+   * The committed tasks with a place from `from` on and below `end`: all of them, in pieces that may be
+   * spread over several turns, and in the order in which they lie in memory, which is by far the fastest.
+   */
+  byPlace(from: number, end: number): readonly TaskRow[];
+  /** Above every place. */
+  readonly placesEnd: number;
   all(): Iterable<TaskRow>;
 }
 

@@ -13,6 +13,7 @@ import {
   VolumeAttachment,
 } from '../../../shared/wire/gen/types.ts';
 import { EMPTY_BYTES, Reader, Writer } from '../../../shared/wire/runtime.ts';
+import { FLAG } from './row-pages.ts';
 
 export type Body = Pick<
   Task,
@@ -36,16 +37,18 @@ const ANNOTATIONS_NAME_TAG = 10;
 const NO_FIELDS: ReadonlySet<number> = new Set<number>();
 const writer = new Writer(16_384);
 
+/** What `write` writes, until something else is written: the slab takes a copy at once. */
 function written(write: (w: Writer) => void): Uint8Array {
   try {
     write(writer);
-    return writer.finish();
+    return writer.take();
   } catch (error) {
     writer.reset();
     throw error;
   }
 }
 
+/** To be copied before another part is encoded, as all that is encoded here. */
 export function encodeBody(body: Body): Uint8Array {
   return written((w) => {
     writeAfterName(w, body);
@@ -89,7 +92,7 @@ function writeAllocated(w: Writer, patch: BodyPatch): void {
 
 /** Bodies that differ in nothing but the name. */
 export function bodyTemplate(body: Body): (name: string) => Uint8Array {
-  const rest = written((w) => writeAfterName(w, body));
+  const rest = new Uint8Array(written((w) => writeAfterName(w, body)));
   const annotations = Annotations.encode({ ...body.annotations, name: '' });
   return (name) =>
     written((w) => {
@@ -118,9 +121,14 @@ export function patchBody(body: Uint8Array, patch: BodyPatch): Uint8Array {
   });
 }
 
-/** Whether networks are attached or an endpoint was copied. */
-export function isAllocated(body: Uint8Array): boolean {
-  return fieldsOf(body).some(({ tag }) => tag === BODY_TAG.networks || tag === BODY_TAG.endpoint);
+/** `attached` when networks are attached, `allocated` when they are or an endpoint was copied. */
+export function bodyFlags(body: Uint8Array): number {
+  let flags = 0;
+  for (const { tag } of fieldsOf(body)) {
+    if (tag === BODY_TAG.networks) return FLAG.allocated | FLAG.attached;
+    if (tag === BODY_TAG.endpoint) flags = FLAG.allocated;
+  }
+  return flags;
 }
 
 type Field = { readonly tag: number; readonly bytes: Uint8Array };

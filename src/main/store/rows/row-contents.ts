@@ -9,7 +9,7 @@ import { Writer } from '../../../shared/wire/runtime.ts';
 import type { TaskPatch } from '../transaction.ts';
 import type { TaskShared } from '../view.ts';
 import { Interner } from './interner.ts';
-import { encodeBody, encodeRuntime, isAllocated, patchBody, type BodyPatch } from './own-parts.ts';
+import { encodeBody, encodeRuntime, bodyFlags, patchBody, type BodyPatch } from './own-parts.ts';
 import { FLAG, FLOAT, RowPages, WORD } from './row-pages.ts';
 import { SharedParts } from './shared-parts.ts';
 import { Slab } from './slab.ts';
@@ -55,7 +55,7 @@ export class RowContents {
       jobIteration: task.jobIteration?.index,
       shared: this.parts.addShared(task),
       body,
-      allocated: task.networks.length > 0 || task.endpoint !== undefined,
+      bodyFlags: bodyFlags(body),
     });
     rows.set(row, WORD.desired, task.desiredState);
     rows.setFloat(row, FLOAT.version, task.meta.version.index);
@@ -71,8 +71,9 @@ export class RowContents {
     const { id, serviceId, nodeId, slot, jobIteration, body, status } = parts;
     const shared = this.parts.addBytes(parts.shared, this.#lastShared);
     this.#lastShared = shared;
-    const allocated = isAllocated(body);
-    const row = this.#begin({ id, serviceId, nodeId, slot, jobIteration, shared, body, allocated });
+    const flags = bodyFlags(body);
+    const own = { id, serviceId, nodeId, slot, jobIteration, body };
+    const row = this.#begin({ ...own, shared, bodyFlags: flags });
     rows.set(row, WORD.desired, parts.desiredState);
     rows.setFloat(row, FLOAT.version, parts.meta.version.index);
     this.#setTime(row, TIME.created, parts.meta.createdAt);
@@ -345,7 +346,7 @@ export class RowContents {
     readonly jobIteration: number | undefined;
     readonly shared: number;
     readonly body: Uint8Array;
-    readonly allocated: boolean;
+    readonly bodyFlags: number;
   }): number {
     const { rows } = this;
     const row = rows.take(task.id);
@@ -356,7 +357,7 @@ export class RowContents {
     rows.setFloat(row, FLOAT.slot, task.slot);
     rows.setFloat(row, FLOAT.jobIteration, task.jobIteration ?? -1);
     const job = task.jobIteration === undefined ? 0 : FLAG.job;
-    rows.set(row, WORD.flags, job | (task.allocated ? FLAG.allocated : 0));
+    rows.set(row, WORD.flags, job | task.bodyFlags);
     return row;
   }
 
@@ -398,7 +399,8 @@ export class RowContents {
     const body = patchBody(slab.get(before), patch);
     rows.set(row, WORD.body, slab.add(body));
     slab.release(before);
-    this.#setFlag(row, FLAG.allocated, isAllocated(body));
+    const others = rows.get(row, WORD.flags) & ~(FLAG.allocated | FLAG.attached);
+    rows.set(row, WORD.flags, others | bodyFlags(body));
   }
 
   #setFlag(row: number, flag: number, on: boolean): void {

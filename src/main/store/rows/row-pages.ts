@@ -55,7 +55,7 @@ const CONTENT_WORD = 16;
 const ROW_WORDS = 46;
 const ROW_FLOATS = ROW_WORDS / 2;
 
-/** Which times are present, and `TaskRow.allocated`. */
+/** Which times are present, and what is known of the body (`TaskRow.allocated`, `TaskRow.attached`). */
 export const FLAG = {
   created: 1,
   updated: 2,
@@ -63,6 +63,7 @@ export const FLAG = {
   applied: 8,
   job: 16,
   allocated: 32,
+  attached: 64,
 } as const;
 
 /** Where a row is. */
@@ -70,10 +71,12 @@ export const PLACE = {
   free: 0,
   /** In the committed set. */
   committed: 1,
-  /** In the overlay. */
+  /** In the overlay, on all its lists. */
   head: 2,
   /** In neither: being made, followed by a later pending version, or replaced. */
   loose: 3,
+  /** In the overlay, on none of its lists yet. */
+  waiting: 4,
 } as const;
 
 const PAGE_BITS = 12;

@@ -2,12 +2,11 @@
  * All committed tasks as they were at one moment, read out slice by slice while the store goes on.
  *
  * A cursor passes over the rows in order. A committed row that is about to change and that the cursor
- * has not reached is encoded first and given out with a later slice; a row that comes to be is marked,
- * so that the cursor passes it by.
+ * has not reached is copied first, as a row, and the copy given out with a later slice; a row that comes
+ * to be is marked, so that the cursor passes it by.
  */
 import assert from 'node:assert/strict';
 import { Writer } from '../../../shared/wire/runtime.ts';
-import { encodeSlice } from '../entry-codec.ts';
 import { WIRE_FIELDS } from '../schema.ts';
 import type { TaskSnapshot } from '../task-engine.ts';
 import type { RowContents } from './row-contents.ts';
@@ -25,7 +24,8 @@ export class RowSnapshot {
   #count = 0;
   /** The first row that the cursor has not reached. */
   #cursor = 0;
-  #saved: Uint8Array[] = [];
+  /** Copies of rows that changed, which nobody else sees. */
+  #saved: number[] = [];
 
   constructor(contents: RowContents) {
     this.#contents = contents;
@@ -37,7 +37,7 @@ export class RowSnapshot {
     const { rows } = this.#contents;
     if (rows.get(row, WORD.seen) === this.#running) return;
     rows.set(row, WORD.seen, this.#running);
-    this.#saved.push(this.#contents.bytes(row));
+    this.#saved.push(this.#contents.copy(row));
   }
 
   /** A row is about to be committed for the first time. */
@@ -50,9 +50,9 @@ export class RowSnapshot {
    * draws from it is told so.
    */
   begin(): TaskSnapshot {
+    this.#end();
     const own = (this.#running = this.#count += 1);
     this.#cursor = 1;
-    this.#saved = [];
     const checkRunning = (): void =>
       assert(this.#running === own, 'the snapshot was ended, or followed by another');
     return {
@@ -70,32 +70,44 @@ export class RowSnapshot {
 
   #end(): void {
     this.#running = 0;
+    for (const copy of this.#saved) this.#contents.free(copy);
     this.#saved = [];
   }
 
   #slice(): Uint8Array | undefined {
-    if (this.#saved.length > 0) {
-      const saved = this.#saved.splice(0, SLICE_ROWS);
-      return encodeSlice('task', saved);
-    }
+    if (this.#saved.length > 0) return this.#written(this.#givenOut());
     const { rows } = this.#contents;
     while (this.#cursor < rows.end) {
-      const slice = this.#scan();
+      const slice = this.#written(this.#scanned());
       if (slice.length > 0) return slice;
     }
     return undefined;
   }
 
-  /** Encodes the rows that stand next. Rows of one slice are written in reverse, which is as good. */
-  #scan(): Uint8Array {
+  /** Copies, each freed once it is written. */
+  *#givenOut(): Generator<number> {
+    for (const copy of this.#saved.splice(0, SLICE_ROWS)) {
+      yield copy;
+      this.#contents.free(copy);
+    }
+  }
+
+  /** The rows that stand next. */
+  *#scanned(): Generator<number> {
     const { rows } = this.#contents;
-    const w = this.#writer;
     const end = Math.min(rows.end, this.#cursor + SLICE_ROWS);
+    for (; this.#cursor < end; this.#cursor += 1) {
+      const row = this.#cursor;
+      if (!rows.isIn(row, PLACE.committed)) continue;
+      if (rows.get(row, WORD.seen) !== this.#running) yield row;
+    }
+  }
+
+  /** Rows of one slice are written in reverse, which is as good. */
+  #written(rows: Iterable<number>): Uint8Array {
+    const w = this.#writer;
     try {
-      for (; this.#cursor < end; this.#cursor += 1) {
-        const row = this.#cursor;
-        if (!rows.isIn(row, PLACE.committed)) continue;
-        if (rows.get(row, WORD.seen) === this.#running) continue;
+      for (const row of rows) {
         const mark = w.length;
         this.#contents.encode(w, row);
         w.close(mark);

@@ -1,8 +1,9 @@
 /** How the rows are read: what is committed, and the head. */
 import type { TaskState } from '../../../shared/wire/gen/types.ts';
-import type { PrefixMap } from '../prefix-map.ts';
-import type { TaskRow, TaskTable } from '../view.ts';
+import type { TaskPiece, TaskRow, TaskTable } from '../view.ts';
 import type { RowContents } from './row-contents.ts';
+import type { OverlayRows } from './overlay-rows.ts';
+import type { RowIds } from './row-ids.ts';
 import { FLOAT, PLACE, WORD } from './row-pages.ts';
 import { OTHER_STATES, stateKey, type ListName, type RowSet } from './row-set.ts';
 import { Row } from './task-row.ts';
@@ -19,10 +20,30 @@ export type PendingRow = {
 export type RowState = {
   readonly contents: RowContents;
   readonly committed: RowSet;
-  readonly overlay: RowSet;
-  readonly committedIds: PrefixMap<number>;
+  readonly overlay: OverlayRows;
+  readonly committedIds: RowIds;
   readonly pending: ReadonlyMap<string, PendingRow>;
 };
+
+/** The committed row of an id, 0 for none; `place` is where it stood when last seen. */
+export function committedRow(
+  { contents: { rows }, committedIds }: Pick<RowState, 'contents' | 'committedIds'>,
+  id: string,
+  place = 0,
+): number {
+  if (place !== 0 && rows.isIn(place, PLACE.committed) && rows.id(place) === id) return place;
+  return committedIds.get(id);
+}
+
+/** What is pending for an id, given its committed row. */
+export function pendingRow(
+  { contents: { rows }, pending }: Pick<RowState, 'contents' | 'pending'>,
+  id: string,
+  committed: number,
+): PendingRow | undefined {
+  const isKnown = committed !== 0 && rows.get(committed, WORD.shadowed) === 0;
+  return isKnown || pending.size === 0 ? undefined : pending.get(id);
+}
 
 type CountedList = 'service' | 'node' | 'desired';
 
@@ -34,7 +55,7 @@ abstract class RowTable implements TaskTable {
   }
 
   abstract readonly size: number;
-  protected abstract find(id: string): number;
+  protected abstract find(id: string, place?: number): number;
   /** Rows of a list for which `wanted` holds (all, when left out). */
   protected abstract collect(
     list: ListName,
@@ -43,6 +64,10 @@ abstract class RowTable implements TaskTable {
   ): TaskRow[];
   protected abstract collectSlot(service: number, slot: number): TaskRow[];
   protected abstract count(list: CountedList, key: number): number;
+  /** Rows of a service that stand beside the committed list. */
+  protected abstract beside(service: number): Iterable<number>;
+  /** What is shown for a committed row of the service: a row, or 0. */
+  protected abstract shown(row: number, service: number): number;
   abstract byIdPrefix(prefix: string): readonly TaskRow[];
   abstract idBeginnings(): readonly string[];
   abstract all(): Iterable<TaskRow>;
@@ -51,14 +76,47 @@ abstract class RowTable implements TaskTable {
     return new Row(this.state.contents, row);
   }
 
-  get(id: string): TaskRow | undefined {
-    const row = this.find(id);
+  get(id: string, place?: number): TaskRow | undefined {
+    const row = this.find(id, place);
     return row === 0 ? undefined : this.row(row);
   }
 
   byService(serviceId: string): readonly TaskRow[] {
     const service = this.state.contents.services.find(serviceId);
     return service === undefined ? [] : this.collect('service', service);
+  }
+
+  pieceOfService(serviceId: string, from: string | undefined, max: number): TaskPiece {
+    const { contents, committed, committedIds } = this.state;
+    const { rows, services } = contents;
+    const service = services.find(serviceId);
+    if (service === undefined) return { rows: [], next: undefined };
+    const found: TaskRow[] = [];
+    let at = from === undefined ? 0 : committedIds.get(from);
+    if (at === 0 || rows.get(at, WORD.service) !== service) {
+      // The first piece, or the one to go on with is gone: all is met, again if need be.
+      for (const row of this.beside(service)) found.push(this.row(row));
+      at = committed.service.first(service);
+    }
+    for (let steps = 0; at !== 0 && steps < max; steps += 1) {
+      const row = this.shown(at, service);
+      if (row !== 0) found.push(this.row(row));
+      at = committed.service.next(at);
+    }
+    return { rows: found, next: at === 0 ? undefined : rows.id(at) };
+  }
+
+  get placesEnd(): number {
+    return this.state.contents.rows.end;
+  }
+
+  byPlace(from: number, end: number): readonly TaskRow[] {
+    const { rows } = this.state.contents;
+    const found: TaskRow[] = [];
+    for (let place = from; place < end; place += 1) {
+      if (rows.isIn(place, PLACE.committed)) found.push(this.row(place));
+    }
+    return found;
   }
 
   byNode(nodeId: string): readonly TaskRow[] {
@@ -118,8 +176,8 @@ export class CommittedRows extends RowTable {
     return this.state.committed.size;
   }
 
-  protected find(id: string): number {
-    return this.state.committedIds.get(id) ?? 0;
+  protected find(id: string, place?: number): number {
+    return committedRow(this.state, id, place);
   }
 
   protected collect(list: ListName, key: number, wanted?: (row: number) => boolean): TaskRow[] {
@@ -142,6 +200,14 @@ export class CommittedRows extends RowTable {
 
   protected count(list: CountedList, key: number): number {
     return this.state.committed[list].count(key);
+  }
+
+  protected beside(): Iterable<number> {
+    return [];
+  }
+
+  protected shown(row: number): number {
+    return row;
   }
 
   byIdPrefix(prefix: string): readonly TaskRow[] {
@@ -167,10 +233,9 @@ export class HeadRows extends RowTable {
     return committed.size - committed.shadowedSize + overlay.size;
   }
 
-  protected find(id: string): number {
-    const { pending, committedIds } = this.state;
-    const latest = pending.size === 0 ? undefined : pending.get(id);
-    return latest === undefined ? (committedIds.get(id) ?? 0) : latest.row;
+  protected find(id: string, place?: number): number {
+    const row = committedRow(this.state, id, place);
+    return pendingRow(this.state, id, row)?.row ?? row;
   }
 
   protected collect(list: ListName, key: number, wanted?: (row: number) => boolean): TaskRow[] {
@@ -180,7 +245,8 @@ export class HeadRows extends RowTable {
       if (contents.rows.get(row, WORD.shadowed) === 1) continue;
       if (wanted === undefined || wanted(row)) found.push(this.row(row));
     }
-    for (let row = overlay[list].first(key); row !== 0; row = overlay[list].next(row)) {
+    const proposed = overlay[list];
+    for (let row = proposed.first(key); row !== 0; row = proposed.next(row)) {
       if (wanted === undefined || wanted(row)) found.push(this.row(row));
     }
     return found;
@@ -204,6 +270,19 @@ export class HeadRows extends RowTable {
   protected count(list: CountedList, key: number): number {
     const committed = this.state.committed[list];
     return committed.count(key) - committed.shadowed(key) + this.state.overlay[list].count(key);
+  }
+
+  protected *beside(service: number): Generator<number> {
+    const list = this.state.overlay.service;
+    for (let row = list.first(service); row !== 0; row = list.next(row)) yield row;
+  }
+
+  protected shown(row: number, service: number): number {
+    const { rows } = this.state.contents;
+    if (rows.get(row, WORD.shadowed) === 0) return row;
+    // What was written since the first piece may not have been met there.
+    const pending = this.state.pending.get(rows.id(row))?.row ?? 0;
+    return pending !== 0 && rows.get(pending, WORD.service) === service ? pending : 0;
   }
 
   byIdPrefix(prefix: string): readonly TaskRow[] {
@@ -231,7 +310,7 @@ export class HeadRows extends RowTable {
     for (const row of rows.inPlace(PLACE.committed)) {
       if (rows.get(row, WORD.shadowed) === 0) numbers.push(row);
     }
-    for (const row of rows.inPlace(PLACE.head)) numbers.push(row);
+    for (const row of this.state.overlay.all()) numbers.push(row);
     for (const row of numbers) {
       if (!rows.isIn(row, PLACE.free)) yield this.row(row);
     }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Task } from '../../../shared/wire/gen/objects.ts';
 import type { TaskState, TaskStatus } from '../../../shared/wire/gen/types.ts';
+import type { Writer } from '../../../shared/wire/runtime.ts';
 import type { TaskRow, TaskShared } from '../view.ts';
 import type { RowContents } from './row-contents.ts';
 import { FLAG, FLOAT, WORD, type RowPage } from './row-pages.ts';
@@ -10,6 +11,7 @@ export class Row implements TaskRow {
   readonly #contents: RowContents;
   #page: RowPage;
   #row: number;
+  readonly #place: number;
   /** Where the row's words begin in its page. */
   #words: number;
   #generation: number;
@@ -17,6 +19,7 @@ export class Row implements TaskRow {
   constructor(contents: RowContents, row: number) {
     this.#contents = contents;
     this.#row = row;
+    this.#place = row;
     this.#page = contents.rows.page(row);
     this.#words = contents.rows.words(row);
     this.#generation = this.#page.words[this.#words + WORD.generation]!;
@@ -50,6 +53,10 @@ export class Row implements TaskRow {
 
   get id(): string {
     return this.#contents.rows.id(this.#valid());
+  }
+  get place(): number {
+    this.#valid();
+    return this.#place;
   }
   get serviceId(): string {
     return this.#contents.services.text(this.#word(WORD.service));
@@ -94,6 +101,10 @@ export class Row implements TaskRow {
     return this.#contents.flag(this.#valid(), FLAG.allocated);
   }
 
+  get attached(): boolean {
+    return this.#contents.flag(this.#valid(), FLAG.attached);
+  }
+
   sameBody(other: TaskRow): boolean {
     assert(other instanceof Row && other.#contents === this.#contents, 'a row of another store');
     return this.#contents.sameBody(this.#valid(), other.#valid());
@@ -113,5 +124,9 @@ export class Row implements TaskRow {
 
   toBytes(): Uint8Array {
     return this.#contents.bytes(this.#valid());
+  }
+
+  write(writer: Writer): void {
+    this.#contents.encode(writer, this.#valid());
   }
 }

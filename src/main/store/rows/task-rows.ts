@@ -9,18 +9,26 @@ import assert from 'node:assert/strict';
 import { Task } from '../../../shared/wire/gen/objects.ts';
 import type { Init, Writer } from '../../../shared/wire/runtime.ts';
 import { peekId } from '../entry-codec.ts';
-import { PrefixMap } from '../prefix-map.ts';
 import { refusal } from '../refusals.ts';
-import type { TaskEngine, TaskRestore, TaskSnapshot, TaskUsage } from '../task-engine.ts';
+import type { TaskEngine, TaskSnapshot, TaskUsage } from '../task-engine.ts';
 import type { NewTask, TaskChange, TaskPatch } from '../transaction.ts';
 import type { TaskShared, TaskTable } from '../view.ts';
 import { nextVersion, type Action, type PendingWrite, type WriteContext } from '../writes.ts';
 import { bodyTemplate } from './own-parts.ts';
+import { OverlayRows } from './overlay-rows.ts';
 import { RowContents } from './row-contents.ts';
 import { FLOAT, PLACE, WORD } from './row-pages.ts';
+import { RowIds } from './row-ids.ts';
 import { RowSet } from './row-set.ts';
 import { RowSnapshot } from './row-snapshot.ts';
-import { CommittedRows, HeadRows, type PendingRow } from './row-tables.ts';
+import {
+  committedRow,
+  CommittedRows,
+  HeadRows,
+  pendingRow,
+  type PendingRow,
+  type RowState,
+} from './row-tables.ts';
 import { takeApart, type TaskParts } from './task-parts.ts';
 import { Row } from './task-row.ts';
 
@@ -29,9 +37,10 @@ export class TaskRows implements TaskEngine {
   readonly head: TaskTable;
   readonly #contents: RowContents;
   readonly #committed: RowSet;
-  readonly #overlay: RowSet;
-  readonly #committedIds = new PrefixMap<number>();
+  readonly #overlay: OverlayRows;
+  readonly #committedIds: RowIds;
   readonly #pending = new Map<string, PendingRow>();
+  readonly #state: RowState;
   readonly #snapshot: RowSnapshot;
   readonly #commits: Commits;
   /** Loose rows that the listeners of applied changes may still look at. */
@@ -47,17 +56,18 @@ export class TaskRows implements TaskEngine {
     this.#contents = new RowContents(seal);
     const { rows } = this.#contents;
     this.#committed = new RowSet(rows, PLACE.committed);
-    this.#overlay = new RowSet(rows, PLACE.head);
+    this.#committedIds = new RowIds(rows);
+    this.#overlay = new OverlayRows(rows);
     this.#snapshot = new RowSnapshot(this.#contents);
-    const state = {
+    this.#state = {
       contents: this.#contents,
       committed: this.#committed,
       overlay: this.#overlay,
       committedIds: this.#committedIds,
       pending: this.#pending,
     };
-    this.committed = new CommittedRows(state);
-    this.head = new HeadRows(state);
+    this.committed = new CommittedRows(this.#state);
+    this.head = new HeadRows(this.#state);
     this.#commits = {
       contents: this.#contents,
       create: (row, pending) => this.#commitCreate(row, pending),
@@ -107,9 +117,10 @@ export class TaskRows implements TaskEngine {
     this.#contents.free(model);
   }
 
-  patch(id: string, patch: TaskPatch, context: WriteContext): void {
-    const before = this.#pending.get(id);
-    const stored = this.#headRow(id, before);
+  patch(id: string, patch: TaskPatch, context: WriteContext, place?: number): void {
+    const committed = committedRow(this.#state, id, place);
+    const before = pendingRow(this.#state, id, committed);
+    const stored = before?.row ?? committed;
     if (stored === 0) throw refusal('NOT_EXIST');
     const row = this.#contents.copy(stored);
     this.#contents.patch(row, patch);
@@ -145,19 +156,24 @@ export class TaskRows implements TaskEngine {
     return this.#applyParts(this.#committedIds.get(parts.id), parts);
   }
 
-  restore(): TaskRestore {
-    assert(this.#pending.size === 0, 'a snapshot came while own entries were in flight');
-    const unseen = new Set(this.#contents.rows.inPlace(PLACE.committed));
-    return {
-      put: (bytes) => {
-        const known = this.#committedIds.get(peekId(bytes));
-        if (known === undefined) return this.#applyParts(known, takeApart(bytes));
-        unseen.delete(known);
-        if (this.#isSame(known, bytes)) return undefined;
-        return this.#applyParts(known, takeApart(bytes));
-      },
-      end: () => Array.from(unseen, (row) => this.#applyRemoval(row)),
-    };
+  load(bytes: Uint8Array): void {
+    this.apply('create', bytes);
+    this.settle(); // nobody is told
+  }
+
+  *changesSince(former: TaskRows): Generator<TaskChange | undefined, void> {
+    for (const row of this.#contents.rows.inPlace(PLACE.committed)) {
+      const object = new Row(this.#contents, row);
+      const known = former.#committedIds.get(object.id);
+      if (known === 0) yield { kind: 'task', action: 'create', object };
+      else if (this.#isSame(row, former, known)) yield undefined;
+      else yield { kind: 'task', action: 'update', object, old: new Row(former.#contents, known) };
+    }
+    for (const row of former.#contents.rows.inPlace(PLACE.committed)) {
+      const object = new Row(former.#contents, row);
+      const isGone = this.#committedIds.get(object.id) === 0;
+      yield isGone ? { kind: 'task', action: 'remove', object } : undefined;
+    }
   }
 
   settle(): void {
@@ -174,14 +190,13 @@ export class TaskRows implements TaskEngine {
     return this.#snapshot.begin();
   }
 
-  /** Whether a row is the task of these bytes; when another encoder wrote them it may seem not to be. */
-  #isSame(row: number, bytes: Uint8Array): boolean {
-    return Buffer.compare(this.#contents.bytes(row), bytes) === 0;
+  #isSame(row: number, former: TaskRows, known: number): boolean {
+    return Buffer.compare(this.#contents.bytes(row), former.#contents.bytes(known)) === 0;
   }
 
-  #applyParts(known: number | undefined, parts: TaskParts): TaskChange {
+  #applyParts(known: number, parts: TaskParts): TaskChange {
     const row = this.#contents.fromParts(parts);
-    if (known === undefined) {
+    if (known === 0) {
       this.#addCommitted(row);
       return { kind: 'task', action: 'create', object: this.#tell(row) };
     }
@@ -189,25 +204,23 @@ export class TaskRows implements TaskEngine {
     return this.#exchangeCommitted(known, row);
   }
 
-  #applyRemoval(known: number): TaskChange;
-  #applyRemoval(known: number | undefined): TaskChange | undefined;
-  #applyRemoval(known: number | undefined): TaskChange | undefined {
-    if (known === undefined) return undefined;
+  #applyRemoval(known: number): TaskChange | undefined {
+    if (known === 0) return undefined;
     this.#removeCommitted(known);
     this.#applied.push(known);
     return { kind: 'task', action: 'remove', object: this.#tell(known) };
   }
 
-  /** A window for the listeners. */
-  #tell(row: number): Row {
+  /** A window for the listeners; after the last change of a task nothing will move what it shows. */
+  #tell(row: number, isLast = false): Row {
     const window = new Row(this.#contents, row);
-    this.#told.set(row, window);
+    if (!isLast) this.#told.set(row, window);
     return window;
   }
 
   /** The row that the head shows for an id, given what is pending for it; 0 for none. */
   #headRow(id: string, pending: PendingRow | undefined): number {
-    return pending === undefined ? (this.#committedIds.get(id) ?? 0) : pending.row;
+    return pending === undefined ? this.#committedIds.get(id) : pending.row;
   }
 
   /** Puts a new version on the head. */
@@ -254,17 +267,18 @@ export class TaskRows implements TaskEngine {
     const latest = this.#leaveHead(this.#contents.rows.id(row), pending);
     assert(latest.base === 0, 'a create commits of a task that is there');
     this.#addCommitted(row);
-    if (latest !== pending) {
+    const isLast = latest === pending;
+    if (!isLast) {
       latest.base = row;
       this.#committed.shadow(row, 1);
     }
-    return { kind: 'task', action: 'create', object: this.#tell(row) };
+    return { kind: 'task', action: 'create', object: this.#tell(row, isLast) };
   }
 
   #commitUpdate(row: number, pending: PendingRow): TaskChange {
-    const { base } = this.#leaveHead(this.#contents.rows.id(row), pending);
-    assert(base !== 0, 'an update commits of a task that is not there');
-    return this.#exchangeCommitted(base, row);
+    const latest = this.#leaveHead(this.#contents.rows.id(row), pending);
+    assert(latest.base !== 0, 'an update commits of a task that is not there');
+    return this.#exchangeCommitted(latest.base, row, latest === pending);
   }
 
   #commitRemove(row: number, pending: PendingRow): { change: TaskChange; row: number } {
@@ -273,32 +287,33 @@ export class TaskRows implements TaskEngine {
     assert(base !== 0, 'a removal commits of a task that is not there');
     this.#removeCommitted(base);
     latest.base = 0;
-    return { change: { kind: 'task', action: 'remove', object: this.#tell(base) }, row: base };
+    const object = this.#tell(base, latest === pending);
+    return { change: { kind: 'task', action: 'remove', object }, row: base };
   }
 
   #addCommitted(row: number): void {
     this.#snapshot.skip(row);
     this.#committed.add(row);
-    this.#committedIds.set(this.#contents.rows.id(row), row);
+    this.#committedIds.add(row);
   }
 
   /** The committed row takes the content of a loose one, which keeps the old. */
-  #exchangeCommitted(known: number, row: number): TaskChange {
+  #exchangeCommitted(known: number, row: number, isLast = false): TaskChange {
     this.#snapshot.save(known);
     const shadowed = this.#contents.rows.get(known, WORD.shadowed) === 1;
     if (shadowed) this.#committed.shadow(known, -1);
     this.#committed.exchange(known, row);
     if (shadowed) this.#committed.shadow(known, 1);
-    this.#told.get(known)?.follow(row);
+    if (this.#told.size > 0) this.#told.get(known)?.follow(row);
     const old = new Row(this.#contents, row);
-    return { kind: 'task', action: 'update', object: this.#tell(known), old };
+    return { kind: 'task', action: 'update', object: this.#tell(known, isLast), old };
   }
 
   #removeCommitted(known: number): void {
     this.#snapshot.save(known);
     if (this.#contents.rows.get(known, WORD.shadowed) === 1) this.#committed.shadow(known, -1);
     this.#committed.remove(known);
-    this.#committedIds.delete(this.#contents.rows.id(known));
+    this.#committedIds.remove(known);
   }
 }
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { Task, type Node, type Service } from '../../../shared/wire/gen/objects.ts';
 import { TaskState } from '../../../shared/wire/gen/types.ts';
 import type { Stored } from '../schema.ts';
-import type { ObjectKind, ObjectTable, TaskRow, View } from '../view.ts';
+import type { ObjectKind, ObjectTable, TaskRow, TaskTable, View } from '../view.ts';
 import { idOf, NAMES, STATES, type SomeKind } from './random-writes.ts';
 import { select, selectByIndex, selectTasks, type SlowState } from './slow-store.ts';
 
@@ -69,6 +69,17 @@ function compareObjects(table: ObjectTable<ObjectKind>, kind: ObjectKind, state:
   }
 }
 
+/** Nothing is written between the pieces: a task that is pending may be met twice all the same. */
+function inPieces(tasks: TaskTable, service: string): Iterable<TaskRow> {
+  const met = new Map<string, TaskRow>();
+  for (let from: string | undefined; ;) {
+    const { rows, next } = tasks.pieceOfService(service, from, 2);
+    for (const row of rows) met.set(row.id, row);
+    if (next === undefined) return met.values();
+    from = next;
+  }
+}
+
 function compareTasks({ tasks }: View, state: SlowState): void {
   const sameTasks = (rows: Iterable<TaskRow>, wanted: (task: Task) => boolean): void =>
     assert.deepEqual(byId(Array.from(rows, (row) => row.toTask())), selectTasks(state, wanted));
@@ -77,6 +88,7 @@ function compareTasks({ tasks }: View, state: SlowState): void {
   for (const service of ['', 'service1', 'service2', 'none']) {
     sameTasks(tasks.byService(service), (task) => task.serviceId === service);
     assert.equal(tasks.countByService(service), tasks.byService(service).length);
+    sameTasks(inPieces(tasks, service), (task) => task.serviceId === service);
     for (const slot of [0, 1, 2]) {
       const wanted = (task: Task): boolean => task.serviceId === service && task.slot === slot;
       sameTasks(tasks.bySlot(service, slot), wanted);
@@ -105,6 +117,17 @@ function compareTasks({ tasks }: View, state: SlowState): void {
   for (const row of tasks.all()) compareRow(row, state.get(`task ${row.id}`) as Task);
 }
 
+/** Goes through the committed tasks by place, in pieces, and finds each again at its place. */
+export function comparePlaces({ tasks }: View, state: SlowState): void {
+  const rows = [tasks.byPlace(0, 3), tasks.byPlace(3, tasks.placesEnd)].flat();
+  const found = byId(rows.map((row) => row.toTask()));
+  assert.deepEqual(
+    found,
+    selectTasks(state, () => true),
+  );
+  for (const { id, place } of rows) assert.equal(tasks.get(id, place)?.place, place);
+}
+
 function compareRow(row: TaskRow, task: Task): void {
   assert.deepEqual(Task.decode(row.toBytes()), task);
   assert.deepEqual(row.status(), task.status);
@@ -120,13 +143,14 @@ function compareRow(row: TaskRow, task: Task): void {
     ],
   );
   assert.deepEqual(
-    [row.specVersion, row.jobIteration, row.message, row.err, row.allocated],
+    [row.specVersion, row.jobIteration, row.message, row.err, row.allocated, row.attached],
     [
       task.specVersion?.index ?? -1,
       task.jobIteration?.index ?? -1,
       task.status.message,
       task.status.err,
       task.networks.length > 0 || task.endpoint !== undefined,
+      task.networks.length > 0,
     ],
   );
   const { timestamp } = task.status;
