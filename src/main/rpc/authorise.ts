@@ -26,6 +26,8 @@ export type Caller = Identity & {
   readonly remoteAddress: string;
   /** Came over this node's control socket, and counts as this node itself. */
   readonly local: boolean;
+  /** `host:port` where the caller itself says that it is reached: a manager to another one. */
+  readonly listensAt?: string;
   /** Node id of the manager that passed the call on. */
   readonly forwardedBy: string | undefined;
 };
@@ -67,6 +69,9 @@ export function identityOf(certificate: PeerCertificate): Identity | undefined {
   if (nodeId === '' && organization === '') return undefined;
   return { nodeId, organization, roles: list(subject['OU']) };
 }
+
+/** The header of {@link Caller.listensAt}. */
+export const LISTENS_AT = 'skein-listens-at';
 
 /** Reads one header of a request: all its values. */
 export type Header = (name: string) => readonly string[];

@@ -32,7 +32,7 @@ describe('a channel', () => {
 
   const services = [
     implement('Dispatcher', {
-      Heartbeat: async ({ sessionId }, _caller, signal) => {
+      Heartbeat: async ({ sessionId }, _caller, { signal }) => {
         entered.resolve();
         if (sessionId === 'wait') await once(signal, 'abort');
         return { period: { seconds: 1, nanos: 0 } };

@@ -17,7 +17,7 @@ import {
   type Services,
 } from './service.ts';
 
-export { type ChannelTarget, SERVER_NAMES } from './connection.ts';
+export { type ChannelTarget, dialFailure, SERVER_NAMES } from './connection.ts';
 
 export type CallOptions = {
   readonly signal?: AbortSignal;
@@ -221,9 +221,9 @@ export class Channel {
   readonly #connection: Connection;
   readonly #services = new Map<ServiceName, unknown>();
 
-  /** Connects at the first call. */
-  constructor(target: ChannelTarget) {
-    this.#connection = new Connection(target);
+  /** Connects at the first call. `onLost` is told when a connection has ended, unless by `close`. */
+  constructor(target: ChannelTarget, onLost?: () => void) {
+    this.#connection = new Connection(target, onLost);
   }
 
   service<S extends ServiceName>(name: S): ServiceClient<S>;

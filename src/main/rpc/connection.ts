@@ -45,7 +45,19 @@ const CONNECTION_LIMITS = {
 
 type Headers = Readonly<Record<string, string | string[]>>;
 
-const unavailable = (text: string): RpcError => new RpcError(Code.UNAVAILABLE, text);
+const unavailable = (text: string, cause?: unknown): RpcError =>
+  new RpcError(Code.UNAVAILABLE, text, { cause });
+
+/**
+ * Why a call got no connection, if that says something of the other side: `refused` when nobody
+ * listens at the address, `reset` when whoever did broke the connection off.
+ */
+export function dialFailure(error: unknown): 'refused' | 'reset' | undefined {
+  const cause = error instanceof RpcError ? error.cause : undefined;
+  const code = cause instanceof Error ? Reflect.get(cause, 'code') : undefined;
+  if (code === 'ECONNREFUSED') return 'refused';
+  return code === 'ECONNRESET' ? 'reset' : undefined;
+}
 
 /** `host:port`, with the brackets of an IPv6 host taken off. */
 function parseAddress(address: string): { readonly host: string; readonly port: number } {
@@ -58,17 +70,38 @@ function parseAddress(address: string): { readonly host: string; readonly port: 
   return { host, port };
 }
 
+const TLS_VERSION_MIN = 'TLSv1.2';
+
+type ManagerTarget = Extract<ChannelTarget, { to: 'manager' }>;
+
+/** What TLS needs of an identity and its root, which takes as long to make as half a handshake. */
+const contexts = new WeakMap<
+  NonNullable<ManagerTarget['identity']>,
+  { readonly rootPem: string; readonly context: tls.SecureContext }
+>();
+
+/** Made once for each identity, as long as the root is the same. */
+function secureContextOf({ identity, rootPem }: ManagerTarget): tls.SecureContext {
+  const known = identity && contexts.get(identity);
+  if (known?.rootPem === rootPem) return known.context;
+  const context = tls.createSecureContext({
+    minVersion: TLS_VERSION_MIN,
+    ca: rootPem,
+    ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
+  });
+  if (identity !== undefined) contexts.set(identity, { rootPem, context });
+  return context;
+}
+
 function tlsOptions(target: ChannelTarget): tls.ConnectionOptions {
-  const common = { ALPNProtocols: ['h2'], minVersion: 'TLSv1.2' } as const;
+  const common = { ALPNProtocols: ['h2'], minVersion: TLS_VERSION_MIN } as const;
   if (target.to === 'manager') {
-    const { rootPem, identity, serverName = SERVER_NAMES.MANAGER } = target;
     return {
       ...common,
       ...parseAddress(target.address),
       // A name is always given: Node refuses an IP address here.
-      servername: serverName,
-      ca: rootPem,
-      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
+      servername: target.serverName ?? SERVER_NAMES.MANAGER,
+      secureContext: secureContextOf(target),
     };
   }
   const where = target.to === 'socket' ? { path: target.path } : parseAddress(target.address);
@@ -94,9 +127,9 @@ function openSocket(target: ChannelTarget): tls.TLSSocket {
 function dial(target: ChannelTarget, signal: AbortSignal): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = openSocket(target);
-    const fail = (text: string): void => {
+    const fail = (text: string, cause?: unknown): void => {
       socket.destroy();
-      reject(unavailable(`cannot connect to ${placeOf(target)}: ${text}`));
+      reject(unavailable(`cannot connect to ${placeOf(target)}: ${text}`, cause));
     };
     const onAbort = (): void => fail('the connection was closed');
     const settle = (): void => {
@@ -108,7 +141,7 @@ function dial(target: ChannelTarget, signal: AbortSignal): Promise<tls.TLSSocket
     }, CONNECTION_LIMITS.dialTimeoutMs);
     signal.addEventListener('abort', onAbort, { once: true });
     // Stays: a late error of a socket without a listener would end the process.
-    socket.on('error', (error) => fail(error.message));
+    socket.on('error', (error) => fail(error.message, error));
     socket.once('close', () => {
       settle();
       fail('the other side closed the connection');
@@ -123,14 +156,17 @@ function dial(target: ChannelTarget, signal: AbortSignal): Promise<tls.TLSSocket
 
 export class Connection {
   readonly #target: ChannelTarget;
+  readonly #onLost: (() => void) | undefined;
   readonly #authority: string;
   readonly #closing = new AbortController();
   readonly #calls = new Set<ChannelCall>();
   #session: ClientHttp2Session | undefined;
   #dialling: Promise<ClientHttp2Session> | undefined;
 
-  constructor(target: ChannelTarget) {
+  /** `onLost` is told when the connection has ended, unless by `close`. */
+  constructor(target: ChannelTarget, onLost?: () => void) {
     this.#target = target;
+    this.#onLost = onLost;
     this.#authority =
       target.to === 'manager' ? (target.serverName ?? SERVER_NAMES.MANAGER) : SERVER_NAMES.MANAGER;
   }
@@ -198,7 +234,10 @@ export class Connection {
     // Its calls hear of it themselves; the next call dials again.
     session.on('error', () => this.#forget(session));
     session.on('goaway', () => this.#forget(session));
-    session.on('close', () => this.#forget(session));
+    session.on('close', () => {
+      this.#forget(session);
+      if (!this.#closing.signal.aborted) this.#onLost?.();
+    });
     if (this.#closing.signal.aborted) {
       session.destroy();
       throw closed();

@@ -56,8 +56,8 @@ export class RpcError extends Error {
   override readonly name = 'RpcError';
   readonly code: Code;
 
-  constructor(code: Code, text: string) {
-    super(text);
+  constructor(code: Code, text: string, options?: ErrorOptions) {
+    super(text, options);
     this.code = code;
   }
 

@@ -11,7 +11,7 @@ import tls from 'node:tls';
 import fc from 'fast-check';
 import { testCluster, type TestCluster } from '../ca/testing/identities.ts';
 import { silentLog } from '../log.ts';
-import { Role } from './authorise.ts';
+import { LISTENS_AT, Role } from './authorise.ts';
 import { Channel } from './client.ts';
 import { Code } from './errors.ts';
 import { frame } from './frames.ts';
@@ -41,12 +41,17 @@ describe('a listener', () => {
   let worker: Credentials;
   let listener: Listener;
   let handles = 0;
+  const heard: (string | undefined)[] = [];
   let entered = Promise.withResolvers<AbortSignal>();
 
   const services = [
     new Health(['Raft']).service,
     implement('Dispatcher', {
       Heartbeat: ({ sessionId }) => ({ period: { seconds: sessionId.length, nanos: 0 } }),
+      UpdateTaskStatus: (_request, { listensAt }) => {
+        heard.push(listensAt);
+        return {};
+      },
       // Never ends by itself.
       Session: (_request, _caller, sink) => {
         entered.resolve(sink.signal);
@@ -199,6 +204,14 @@ describe('a listener', () => {
     await assertServes();
   });
 
+  test('a caller may say where it is reached', async () => {
+    using client = channel();
+    const { UpdateTaskStatus } = client.service('Dispatcher');
+    await UpdateTaskStatus({}, { metadata: { [LISTENS_AT]: '10.0.0.7:2377' } });
+    await UpdateTaskStatus({});
+    assert.deepEqual(heard, ['10.0.0.7:2377', undefined]);
+  });
+
   test('TLS 1.1 and ciphers without forward secrecy are refused', async () => {
     for (const options of [
       { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' },
@@ -298,12 +311,13 @@ describe('a listener', () => {
       for await (const _ of stream);
     })();
     const signal = await entered.promise;
+    // A timer counts from when its turn began, which on a busy machine is a while ago.
     const startedMs = performance.now();
-    const stopping = listener.stop(100);
+    const stopping = listener.stop(400);
     await assert.rejects(reading, { code: Code.UNAVAILABLE });
     await stopping;
     assert.ok(signal.aborted);
-    assert.ok(performance.now() - startedMs >= 95);
+    assert.ok(performance.now() - startedMs >= 200);
     const { port } = listener;
     listener = await listenAt(port, manager);
     await assertServes();
@@ -319,8 +333,8 @@ describe('a listener', () => {
     raw.on('error', () => undefined);
     await once(raw, 'connect');
     const startedMs = performance.now();
-    await listener.stop();
-    assert.ok(performance.now() - startedMs < 4000);
+    await listener.stop(120_000);
+    assert.ok(performance.now() - startedMs < 60_000);
     raw.destroy();
     idle.destroy();
   });

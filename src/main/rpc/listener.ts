@@ -10,7 +10,7 @@ import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import tls from 'node:tls';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Log } from '../log.ts';
 import {
   authorise,
@@ -18,20 +18,17 @@ import {
   forwardedFrom,
   type Identity,
   identityOf,
+  LISTENS_AT,
   type Peer,
   type Policy,
   recognise,
 } from './authorise.ts';
-import {
-  type Gate,
-  headerOf,
-  type Implementation,
-  LiveCalls,
-  type Method,
-  type RawCall,
-  register,
-  type Relay,
-} from './service.ts';
+import { Arrivals } from './arrivals.ts';
+import { CallLine } from './call-line.ts';
+import { type Gate, headerOf, type RawCall } from './calls.ts';
+import { LiveCalls } from './live-calls.ts';
+import type { Implementation, Method, Relay } from './service.ts';
+import { grpcServer } from './grpc-server.ts';
 
 /** The certificate that a node shows, and the roots it believes; all PEM. */
 export type Credentials = {
@@ -100,6 +97,8 @@ export type Listener = AsyncDisposable & {
   readonly address: string;
   /** The TCP port; 0 for a socket. */
   readonly port: number;
+  /** Whether more connections come than can be answered: some wait for their handshake, or were turned away lately. */
+  readonly isBehind: boolean;
   /** New connections see this certificate and are held against these roots. */
   readonly useCredentials: (credentials: Credentials) => void;
   /** Takes no more calls, lets those under way end for `graceMs`, then cuts every connection. */
@@ -128,29 +127,31 @@ function goAddress(peer: string): string {
   return host.includes(':') ? `[${host}]${peer.slice(colon)}` : `${host}${peer.slice(colon)}`;
 }
 
-/** Identities by the certificate object, of which every connection has exactly one. */
-const identities = new WeakMap<tls.PeerCertificate, { readonly identity: Identity | undefined }>();
+/** Peers by the certificate object, of which every connection has exactly one. */
+const peers = new WeakMap<tls.PeerCertificate, Peer>();
 
 function peerOf(call: RawCall): Peer {
   const certificate = call.getAuthContext().sslPeerCertificate;
+  const known = certificate && peers.get(certificate);
+  if (known !== undefined) return known;
   const address = goAddress(call.getPeer());
-  if (certificate === undefined) return { identity: undefined, address };
-  let known = identities.get(certificate);
-  if (known === undefined) {
-    known = { identity: identityOf(certificate) };
-    identities.set(certificate, known);
-  }
-  return { identity: known.identity, address };
+  const peer = { identity: certificate && identityOf(certificate), address };
+  if (certificate !== undefined) peers.set(certificate, peer);
+  return peer;
 }
 
 /** Certificate checks for the TCP port: by the method's roles, or whoever can be recognised. */
 function admitByCertificate(policy: Policy): Gate['admit'] {
   return (call, method) => {
     const peer = peerOf(call);
-    const forwarded = forwardedFrom(headerOf(call));
-    return method.roles.length === 0
-      ? recognise(peer, forwarded, policy)
-      : authorise(peer, forwarded, method.roles, policy);
+    const header = headerOf(call);
+    const forwarded = forwardedFrom(header);
+    const caller =
+      method.roles.length === 0
+        ? recognise(peer, forwarded, policy)
+        : authorise(peer, forwarded, method.roles, policy);
+    const [listensAt] = header(LISTENS_AT);
+    return listensAt === undefined ? caller : { ...caller, listensAt };
   };
 }
 
@@ -166,12 +167,19 @@ function endsOf(socket: net.Socket): string | undefined {
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
+/** Connections that the kernel may hold for us; it has a limit of its own as well. */
+const BACKLOG = 4096;
+
+const NO_BYTES = Buffer.alloc(0);
+
 type Injector = ReturnType<Server['createConnectionInjector']>;
 
 /** One accepted port or socket with its gRPC server. */
 class TlsListener {
   readonly #grpc: Server;
+  readonly #net: net.Server;
   readonly #tls: tls.Server;
+  readonly #arrivals: Arrivals;
   /** TCP connections still shaking hands, by both their ends: Node does not tell whose TLS it is. */
   readonly #handshaking = new Map<string, net.Socket>();
   /** The TLS sockets that gRPC has got. */
@@ -185,7 +193,11 @@ class TlsListener {
     const limits = { ...LISTENER_LIMITS, ...options.limits };
     this.#log = options.log;
     this.#limits = limits;
-    this.#grpc = new Server({
+    const route = options.route ?? (() => undefined);
+    const { log } = options;
+    const line = new CallLine();
+    const gate: Gate = { admit, peer: peerOf, route, calls: this.#calls, line, log };
+    this.#grpc = grpcServer(options.services, gate, {
       'grpc.max_receive_message_length': limits.receiveBytesMax,
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': limits.keepalivePeriodMs,
@@ -194,17 +206,17 @@ class TlsListener {
       'grpc.enable_channelz': 0,
     });
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
-    const route = options.route ?? (() => undefined);
-    const gate: Gate = { admit, peer: peerOf, route, calls: this.#calls, log: options.log };
-    for (const service of options.services) register(this.#grpc, service, gate);
     this.#tls = tls.createServer({
       ...secureContext(options.credentials),
       requestCert: true,
       rejectUnauthorized: false,
-      ALPNProtocols: ['h2'],
+      // A list would be copied for every connection, into a page that it keeps from being freed.
+      ALPNCallback: ({ protocols }) => protocols.find((name) => name === 'h2'),
       handshakeTimeout: limits.handshakeTimeoutMs,
     });
-    this.#tls.on('connection', (socket) => this.#onConnection(socket));
+    this.#arrivals = new Arrivals((socket) => this.#tls.emit('connection', socket));
+    // Paused: what a client sends waits in the kernel until its turn has come.
+    this.#net = net.createServer({ pauseOnConnect: true }, (socket) => this.#onConnection(socket));
     this.#tls.on('secureConnection', (socket) => this.#accept(socket, injector));
     this.#tls.on('tlsClientError', (error, socket) => {
       this.#log.debug({ error, from: socket.remoteAddress }, 'a TLS handshake failed');
@@ -214,18 +226,22 @@ class TlsListener {
 
   listen(where: net.ListenOptions): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#tls.once('error', reject);
-      this.#tls.listen(where, () => {
-        this.#tls.removeListener('error', reject);
-        this.#tls.on('error', (error) => this.#log.error({ error }, 'a listener failed'));
+      this.#net.once('error', reject);
+      this.#net.listen({ backlog: BACKLOG, ...where }, () => {
+        this.#net.removeListener('error', reject);
+        this.#net.on('error', (error) => this.#log.error({ error }, 'a listener failed'));
         resolve();
       });
     });
   }
 
   get port(): number {
-    const address = this.#tls.address();
+    const address = this.#net.address();
     return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  get isBehind(): boolean {
+    return this.#arrivals.isBehind;
   }
 
   useCredentials(credentials: Credentials): void {
@@ -238,16 +254,23 @@ class TlsListener {
   }
 
   #onConnection(socket: net.Socket): void {
+    socket.on('error', (error) => this.#log.debug({ error }, 'a connection failed'));
     const ends = endsOf(socket);
-    if (ends === undefined) return;
+    if (ends === undefined) {
+      // The control socket, where nobody comes by the thousand; or gone already, which TLS finds out.
+      this.#tls.emit('connection', socket);
+      return;
+    }
     this.#handshaking.set(ends, socket);
     socket.once('close', () => {
       if (this.#handshaking.get(ends) === socket) this.#handshaking.delete(ends);
+      this.#arrivals.ended(socket);
     });
+    this.#arrivals.add(socket);
   }
 
   #accept(socket: tls.TLSSocket, injector: Injector): void {
-    this.#handshaking.delete(endsOf(socket) ?? '');
+    this.#shookHands(endsOf(socket));
     socket.on('error', (error) => this.#log.debug({ error }, 'a connection failed'));
     const certificate = socket.getPeerCertificate();
     const presented = Object.hasOwn(certificate ?? {}, 'raw');
@@ -257,17 +280,29 @@ class TlsListener {
       socket.destroy();
       return;
     }
-    // gRPC asks for it on every call, and Node would parse it anew each time.
-    Object.defineProperty(socket, 'getPeerCertificate', { value: () => certificate });
+    // gRPC asks for it on every call, and Node would parse it anew each time. Only its names are asked
+    // for, and the rest would stay as long as the connection.
+    const { subject } = certificate;
+    const names = presented ? { subject, raw: NO_BYTES } : certificate;
+    Object.defineProperty(socket, 'getPeerCertificate', { value: () => names });
     if (socket.alpnProtocol === false) Object.assign(socket, { alpnProtocol: 'h2' });
     this.#served.add(socket);
     socket.once('close', () => this.#served.delete(socket));
     injector.injectConnection(socket);
   }
 
+  /** The handshake between these ends is over. */
+  #shookHands(ends: string | undefined): void {
+    const socket = ends === undefined ? undefined : this.#handshaking.get(ends);
+    if (ends === undefined || socket === undefined) return;
+    this.#handshaking.delete(ends);
+    this.#arrivals.ended(socket);
+  }
+
   async #stop(graceMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
     this.#grpc.tryShutdown(() => undefined); // says goodbye on every connection
+    this.#arrivals.clear();
     for (const socket of this.#handshaking.values()) socket.destroy();
     await within(this.#calls.idle(), graceMs);
     this.#calls.endAll();
@@ -292,6 +327,9 @@ function facade(listener: TlsListener, address: string, stop: Listener['stop']):
   return {
     address,
     port: listener.port,
+    get isBehind() {
+      return listener.isBehind;
+    },
     useCredentials: (credentials) => listener.useCredentials(credentials),
     stop,
     [Symbol.asyncDispose]: () => stop(),

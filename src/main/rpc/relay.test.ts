@@ -7,7 +7,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { testCluster, type TestCluster } from '../ca/testing/identities.ts';
 import { type Caller, Role } from './authorise.ts';
 import { Channel } from './client.ts';
-import { Code, RpcError } from './errors.ts';
+import { Code, hasCode, RpcError } from './errors.ts';
 import type { Credentials } from './listener.ts';
 import type { Leader } from './relay.ts';
 import { BIG, TestManager, Wire } from './testing/managers.ts';
@@ -35,6 +35,12 @@ function known(caller: Caller | undefined): unknown {
   assert.match(remoteAddress, /^127\.0\.0\.1:\d+$/);
   return rest;
 }
+
+const ofService = async (channel: Channel): Promise<string | undefined> =>
+  (await channel.service('Control').GetService({ serviceId: 's' })).service?.id;
+
+const ofNode = async (channel: Channel): Promise<string | undefined> =>
+  (await channel.service('Control').GetNode({ nodeId: 'n' })).node?.id;
 
 function noMember(): Leader {
   throw new RpcError(Code.UNKNOWN, 'raft: member unknown');
@@ -127,6 +133,126 @@ describe('a follower', () => {
     });
   });
 
+  describe('reads', () => {
+    test('from its own state, but of nodes from the leader', async () => {
+      using channel = new Channel({ to: 'socket', path: follower.socketPath });
+      assert.equal(await ofService(channel), 'as follower knows it');
+      assert.equal(await ofNode(channel), 'as leader knows it');
+    });
+
+    test('[MGR4] not before its state is known to be the newest, and so does the leader', async () => {
+      const manager = await cluster.member('manager1', Role.MANAGER);
+      for (const [asked, read] of [
+        [follower, ofService],
+        [leader, ofService],
+        [leader, ofNode],
+      ] as const) {
+        using channel = to(asked, manager);
+        const confirmed = Promise.withResolvers<void>();
+        const waits = Promise.withResolvers<void>();
+        asked.readIndex = () => {
+          waits.resolve();
+          return confirmed.promise;
+        };
+        asked.callers.length = 0;
+        const answer = read(channel);
+        await waits.promise;
+        assert.deepEqual(asked.callers, []);
+        confirmed.resolve();
+        assert.equal(await answer, `as ${asked.nodeId} knows it`);
+      }
+      // Of nodes the leader is asked, and it is the leader that must be sure.
+      leader.readIndex = () => Promise.reject(new RpcError(Code.ABORTED, 'not sure'));
+      using channel = to(follower, manager);
+      await assert.rejects(ofNode(channel), fails(Code.ABORTED, 'not sure'));
+      assert.equal(await ofService(channel), 'as follower knows it');
+    });
+
+    test('[MGR4] no longer than its patience, its caller and this manager last', async () => {
+      const manager = await cluster.member('manager1', Role.MANAGER);
+      let asked = 0;
+      const ended: unknown[] = [];
+      const never = (signal: AbortSignal): Promise<void> =>
+        new Promise((_resolve, reject) => {
+          asked += 1;
+          signal.addEventListener('abort', () => {
+            ended.push(signal.reason);
+            reject(signal.reason);
+          });
+        });
+      await using lonely = await TestManager.start('lonely', cluster, { patienceMs: 20 });
+      lonely.readIndex = never;
+      using to1 = to(lonely, manager);
+      await assert.rejects(ofService(to1), fails(Code.UNKNOWN, NO_LEADER));
+      follower.readIndex = never;
+      using to2 = to(follower, manager);
+      const { GetService } = to2.service('Control');
+      // A call that ends before it has reached the follower is asked anew, with more time.
+      const hasArrived = (): boolean => asked > 1;
+      for (let timeoutMs = 30; !hasArrived(); timeoutMs *= 2) {
+        await assert.rejects(
+          GetService({ serviceId: 's' }, { timeoutMs }),
+          fails(Code.DEADLINE_EXCEEDED, /./),
+        );
+      }
+      const waits = Promise.withResolvers<void>();
+      follower.readIndex = (signal) => {
+        waits.resolve();
+        return never(signal);
+      };
+      const left = assert.rejects(
+        GetService({ serviceId: 's' }),
+        fails(Code.UNAVAILABLE, 'this manager is stopping'),
+      );
+      await waits.promise;
+      follower.relay.drain();
+      await left;
+      assert.equal(ended.length, asked);
+      await assert.rejects(
+        GetService({ serviceId: 's' }),
+        fails(Code.UNAVAILABLE, 'this manager is stopping'),
+      );
+      assert.deepEqual(follower.callers, []);
+    });
+
+    test('[MGR4] a write is refused only by a leader that is sure to lead still', async () => {
+      const manager = await cluster.member('manager1', Role.MANAGER);
+      using channel = to(leader, manager);
+      const refused = (): Promise<unknown> =>
+        channel.service('Control').RemoveService({ serviceId: 'none' });
+      const order: string[] = [];
+      leader.leadership = () => {
+        order.push('noted');
+        return async () => void order.push('confirmed');
+      };
+      await assert.rejects(refused(), fails(Code.NOT_FOUND, 'service none not found'));
+      assert.deepEqual(order, ['noted', 'confirmed']);
+      leader.leadership = () => () => Promise.reject(new RpcError(Code.UNKNOWN, 'lost'));
+      await assert.rejects(refused(), fails(Code.UNKNOWN, 'lost'));
+      using stranger = to(leader, worker);
+      await assert.rejects(
+        stranger.service('Control').RemoveService({ serviceId: 'none' }),
+        (error) => hasCode(error, Code.PERMISSION_DENIED),
+      );
+    });
+
+    test('a call that has waited for a leader, and finds it here, is confirmed too', async () => {
+      const manager = await cluster.member('manager1', Role.MANAGER);
+      follower.follow(undefined);
+      let confirmations = 0;
+      follower.readIndex = () => {
+        confirmations += 1;
+        return Promise.resolve();
+      };
+      using channel = to(follower, manager);
+      const answer = ofNode(channel);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      follower.lead();
+      assert.equal(await answer, 'as follower knows it');
+      assert.equal(confirmations, 1);
+    });
+  });
+
   describe('ends a call', () => {
     test('at the leader when the reader stops, and holds the leader back before', async () => {
       using channel = to(follower, worker);
@@ -155,8 +281,8 @@ describe('a follower', () => {
           sent += 1;
         }
       })();
-      let seen = -1;
-      while (sent !== seen) {
+      let seen = 0;
+      while (seen === 0 || sent !== seen) {
         seen = sent;
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
@@ -199,10 +325,16 @@ describe('a follower', () => {
 
     test('for the caller when its deadline passes, and at the leader too', async () => {
       using channel = to(follower, worker);
-      await assert.rejects(
-        channel.service('Dispatcher').Heartbeat({ sessionId: 'wait' }, { timeoutMs: 100 }),
-        fails(Code.DEADLINE_EXCEEDED, /./),
-      );
+      let isThere = false;
+      const hasEntered = (): boolean => isThere;
+      void leader.entered.promise.then(() => (isThere = true));
+      // A call that ends before it has reached the leader is asked anew, with more time.
+      for (let timeoutMs = 100; !hasEntered(); timeoutMs *= 2) {
+        await assert.rejects(
+          channel.service('Dispatcher').Heartbeat({ sessionId: 'wait' }, { timeoutMs }),
+          fails(Code.DEADLINE_EXCEEDED, /./),
+        );
+      }
       await leader.ended.promise;
     });
 
@@ -486,6 +618,14 @@ describe('a follower', () => {
           fails(Code.UNKNOWN, NO_LEADER),
         );
       }
+    });
+
+    test('but answers who asks to join, and may be whose vote is missing', async () => {
+      await using lonely = await TestManager.start('lonely', cluster, { patienceMs: 20 });
+      using channel = to(lonely, await cluster.member('manager1', Role.MANAGER));
+      // Nobody serves it in this test, and that is said by the one that was asked.
+      const joining = channel.service('RaftMembership').Join({ addr: '127.0.0.1:1' });
+      await assert.rejects(joining, { code: Code.UNIMPLEMENTED });
     });
 
     test('passes on why it knows none', async () => {

@@ -1,5 +1,6 @@
 /**
- * Passing calls on from a manager that does not lead to the one that does (behaviour 3.8).
+ * Where a manager answers a call: itself, itself once its state is new enough, or by passing it on to
+ * the leader (behaviour 3.8).
  *
  * Messages go through as bytes, at the pace of the slower side; whichever side ends a call ends it for
  * the other. The leader sees the caller in metadata and authorises it there. A call over the control
@@ -10,11 +11,20 @@ import { HealthCheckResponseServingStatus } from '../../shared/wire/gen/health.t
 import { authoriseForwarder, type Policy } from './authorise.ts';
 import type { ChannelCall } from './channel-call.ts';
 import { type CallOptions, cancelled, messagesOf, onlyAnswer } from './client.ts';
+import { ConfirmedAnswers, type ConfirmOptions } from './confirmed-answers.ts';
 import { Code, RpcError } from './errors.ts';
 import { type Leader, LeaderChannel } from './leader-channel.ts';
 import type { Credentials } from './listener.ts';
-import { type Entrance, goesToLeader, isRepeatable } from './relay-routes.ts';
+import {
+  type Entrance,
+  isRepeatable,
+  type LeaderNeeds,
+  needsNoLeader,
+  needsOf,
+  placeOf,
+} from './relay-routes.ts';
 import type { Method, Relay, RelayContext } from './service.ts';
+import { noLeader, stopping } from './unavailable.ts';
 
 export type { Leader } from './leader-channel.ts';
 
@@ -29,12 +39,12 @@ const RELAY_LIMITS = {
   healthTimeoutMs: 2000,
 } as const;
 
-export type RelayOptions = {
+export type RelayOptions = ConfirmOptions & {
   /**
    * Who leads, as far as this manager knows; `self` once this manager's own services may answer. Its
    * errors become the answer (an RpcError says that this manager is no member).
    */
-  readonly leader: () => Leader | undefined;
+  readonly leader: (needs: LeaderNeeds) => Leader | undefined;
   /** This manager's certificate at the moment; the same object until it is renewed. */
   readonly credentials: () => Credentials;
   /** As the TCP listener has it: tells a manager that passes calls on from one who only says so. */
@@ -46,12 +56,6 @@ export type RelayOptions = {
   /** Only tests have other limits. */
   readonly limits?: Partial<RelayLimits>;
 };
-
-const NO_LEADER =
-  "The swarm does not have a leader. It's possible that too few managers are online. " +
-  'Make sure more than half of the managers are online.';
-
-const stopping = (): RpcError => new RpcError(Code.UNAVAILABLE, 'this manager is stopping');
 
 /** The call did not get through; `unsent` when it has surely not been carried out. */
 class PassFailed extends Error {
@@ -79,6 +83,7 @@ type Metadata = NonNullable<CallOptions['metadata']>;
 
 /** A call on its way through. */
 type Passage = {
+  readonly entrance: Entrance;
   readonly method: Method;
   /** A list when the caller sends one message: it may be sent again. */
   readonly requests: AsyncIterable<Uint8Array> | readonly Uint8Array[];
@@ -151,6 +156,7 @@ async function exchange(call: ChannelCall, passage: Passage): Promise<Buffer | u
 export class LeaderRelay {
   readonly #options: RelayOptions;
   readonly #limits: RelayLimits;
+  readonly #answers: ConfirmedAnswers;
   readonly #channel = new LeaderChannel();
   readonly #closing = new AbortController();
   readonly #sleepers = new Set<() => void>();
@@ -161,6 +167,7 @@ export class LeaderRelay {
   constructor(options: RelayOptions) {
     this.#options = options;
     this.#limits = { ...RELAY_LIMITS, ...options.limits };
+    this.#answers = new ConfirmedAnswers(options);
     const relayFrom = (entrance: Entrance): Relay => ({
       relay: (method, requests, context) => this.#relay(entrance, method, { requests, context }),
     });
@@ -170,8 +177,10 @@ export class LeaderRelay {
   /** The `route` of a listener. */
   route(entrance: Entrance): (method: Method) => Relay | undefined {
     return (method) => {
-      if (!goesToLeader(method, entrance)) return undefined;
-      return this.#leaderNow()?.self === true ? undefined : this.#relays[entrance];
+      const { at, confirmed } = placeOf(method, entrance);
+      const isHere = at === 'here' || this.#leaderNow(needsOf(method))?.self === true;
+      if (!isHere) return this.#relays[entrance];
+      return confirmed === 'nothing' ? undefined : this.#answers.relays[confirmed];
     };
   }
 
@@ -187,6 +196,7 @@ export class LeaderRelay {
   /** Takes no more calls, ends those that wait and all streams; the others may still be answered. */
   drain(): void {
     this.#closing.abort();
+    this.#answers.close();
     for (const wake of this.#sleepers) wake();
     for (const call of this.#streams) call.lose(stopping());
   }
@@ -202,9 +212,9 @@ export class LeaderRelay {
   }
 
   /** As `leader`, but an error counts as none: whoever waits for a leader gets to hear it. */
-  #leaderNow(): Leader | undefined {
+  #leaderNow(needs: LeaderNeeds = 'parts'): Leader | undefined {
     try {
-      return this.#options.leader();
+      return this.#options.leader(needs);
     } catch (error) {
       if (error instanceof RpcError) return undefined;
       throw error;
@@ -217,12 +227,16 @@ export class LeaderRelay {
     call: { readonly requests: AsyncIterable<Uint8Array>; readonly context: RelayContext },
   ): Promise<Uint8Array | undefined> {
     const { context } = call;
-    const leader = await this.#untilLeader(context.signal);
-    if (leader.self) return await context.here();
+    const leader = await this.#findLeader(method, context.signal);
+    if (leader === undefined) {
+      if (needsNoLeader(method)) return await context.here();
+      throw noLeader();
+    }
+    if (leader.self) return await this.#answerHere(entrance, method, context);
     assertFirstHop(entrance, context, this.#options.policy);
     const metadata = metadataOf(entrance, context);
     const requests = method.requestStream ? call.requests : await Array.fromAsync(call.requests);
-    const passage = { method, requests, metadata, context };
+    const passage = { entrance, method, requests, metadata, context };
     try {
       return await this.#pass(leader, passage);
     } catch (error) {
@@ -234,13 +248,24 @@ export class LeaderRelay {
 
   /** Sends a unary call that did not get through once more, when there is a leader that serves. */
   async #passAgain(passage: Passage, failure: RpcError): Promise<Uint8Array | undefined> {
-    const leader = await this.#untilServingLeader(passage.context.signal, failure);
-    if (leader.self) return await passage.context.here();
+    const leader = await this.#untilServingLeader(passage, failure);
+    if (leader.self)
+      return await this.#answerHere(passage.entrance, passage.method, passage.context);
     try {
       return await this.#pass(leader, passage);
     } catch (error) {
       throw error instanceof PassFailed ? error.status : error;
     }
+  }
+
+  /** This manager has come to lead since the call came in. */
+  #answerHere(
+    entrance: Entrance,
+    method: Method,
+    context: RelayContext,
+  ): Promise<Uint8Array | undefined> {
+    const { confirmed } = placeOf(method, entrance);
+    return confirmed === 'nothing' ? context.here() : this.#answers.answer(confirmed, context);
   }
 
   async #pass(leader: Leader, passage: Passage): Promise<Buffer | undefined> {
@@ -274,25 +299,31 @@ export class LeaderRelay {
     }
   }
 
-  async #untilLeader(signal: AbortSignal): Promise<Leader> {
+  async #untilLeader(method: Method, signal: AbortSignal): Promise<Leader> {
+    const leader = await this.#findLeader(method, signal);
+    if (leader === undefined) throw noLeader();
+    return leader;
+  }
+
+  /** Undefined when none comes in time. */
+  async #findLeader(method: Method, signal: AbortSignal): Promise<Leader | undefined> {
     const { leader: leaderOf, patienceMs, hasLostQuorum } = this.#options;
     const giveUpAtMs = performance.now() + patienceMs;
     for (;;) {
-      const leader = leaderOf();
+      const leader = leaderOf(needsOf(method));
       if (leader !== undefined) return leader;
-      if (hasLostQuorum?.() === true || performance.now() > giveUpAtMs) {
-        throw new RpcError(Code.UNKNOWN, NO_LEADER);
-      }
+      if (hasLostQuorum?.() === true || performance.now() > giveUpAtMs) return undefined;
       await this.#sleep(this.#limits.leaderPollMs, signal);
     }
   }
 
   /** Another leader than the one that failed, or the same when it is back. */
-  async #untilServingLeader(signal: AbortSignal, failure: RpcError): Promise<Leader> {
+  async #untilServingLeader({ method, context }: Passage, failure: RpcError): Promise<Leader> {
+    const { signal } = context;
     const giveUpAtMs = performance.now() + this.#options.patienceMs;
     for (;;) {
       await this.#sleep(this.#limits.healthPollMs, signal);
-      const leader = await this.#untilLeader(signal);
+      const leader = await this.#untilLeader(method, signal);
       if (leader.self || (await this.#serves(leader, signal))) return leader;
       if (performance.now() > giveUpAtMs) throw failure;
     }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { join } from 'node:path';
 import { AssignmentsMessage } from '../../../shared/wire/gen/dispatcher.ts';
+import { Node, Service } from '../../../shared/wire/gen/objects.ts';
 import type { TestCluster } from '../../ca/testing/identities.ts';
 import { silentLog } from '../../log.ts';
 import { type Caller, type Policy, Role } from '../authorise.ts';
@@ -25,6 +26,10 @@ export class TestManager {
   /** What this manager believes. */
   leader: Leader | undefined;
   credentials: Credentials;
+  /** How this manager learns that its state is the newest. */
+  readIndex: (signal: AbortSignal) => Promise<void> = () => Promise.resolve();
+  /** How it learns that it leads still. */
+  leadership: RelayOptions['leadership'] = () => () => Promise.resolve();
   written = 0;
   uploaded = 0;
   entered = Promise.withResolvers<void>();
@@ -48,6 +53,8 @@ export class TestManager {
       leader: () => this.leader,
       credentials: () => this.credentials,
       policy,
+      readIndex: (signal) => this.readIndex(signal),
+      leadership: () => this.leadership(),
       patienceMs: 5000,
       limits: { leaderPollMs: 5, healthPollMs: 5 },
       ...options,
@@ -143,7 +150,7 @@ export class TestManager {
     return [
       { service, methods: watched },
       implement('Dispatcher', {
-        Heartbeat: async ({ sessionId }, caller, signal) => {
+        Heartbeat: async ({ sessionId }, caller, { signal }) => {
           note(caller);
           if (sessionId === 'wait' || this.nodeId === 'stuck') await this.#untilAborted(signal);
           if (sessionId === 'bad') throw new RpcError(Code.INVALID_ARGUMENT, 'session invalid: ü');
@@ -167,7 +174,7 @@ export class TestManager {
         },
       }),
       implement('LogBroker', {
-        PublishLogs: async (requests, caller, signal) => {
+        PublishLogs: async (requests, caller, { signal }) => {
           note(caller);
           signal.addEventListener('abort', () => this.ended.resolve());
           for await (const { subscriptionId, close } of requests) {
@@ -179,14 +186,31 @@ export class TestManager {
           return {};
         },
       }),
+      this.#control(note),
       implement('NodeCA', {
-        IssueNodeCertificate: async (_request, caller, signal) => {
+        IssueNodeCertificate: async (_request, caller, { signal }) => {
           note(caller);
           if (this.nodeId === 'stuck') await this.#untilAborted(signal);
           return { nodeId: `by ${this.nodeId}`, nodeMembership: 0 };
         },
       }),
     ];
+  }
+
+  #control(note: (caller: Caller) => void) {
+    return implement('Control', {
+      GetService: (_request, caller) => {
+        note(caller);
+        return { service: Service.create({ id: `as ${this.nodeId} knows it` }) };
+      },
+      GetNode: (_request, caller) => {
+        note(caller);
+        return { node: Node.create({ id: `as ${this.nodeId} knows it` }) };
+      },
+      RemoveService: ({ serviceId }) => {
+        throw new RpcError(Code.NOT_FOUND, `service ${serviceId} not found`);
+      },
+    });
   }
 
   async #untilAborted(signal: AbortSignal): Promise<void> {
@@ -203,18 +227,24 @@ const SESSION = {
   rootCa: new Uint8Array(),
 };
 
+/** What a wire does with a new connection: joins it to the address, breaks it, or says nothing. */
+type WireMode = 'joins' | 'breaks' | 'silent';
+
 /** A wire to an address, which can be cut; one that leads nowhere breaks every connection. */
 export class Wire implements AsyncDisposable {
   readonly dialled = Promise.withResolvers<void>();
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
+  mode: WireMode;
 
   private constructor(target: string | undefined) {
+    this.mode = target === undefined ? 'breaks' : 'joins';
     this.#server = net.createServer((socket) => {
       this.dialled.resolve();
       this.#sockets.add(socket.on('error', () => undefined));
-      if (target === undefined) socket.destroy();
-      else this.#join(socket, net.connect(Number(target.split(':').at(-1)), '127.0.0.1'));
+      if (this.mode === 'breaks') socket.resetAndDestroy();
+      if (target === undefined || this.mode !== 'joins') return;
+      this.#join(socket, net.connect(Number(target.split(':').at(-1)), '127.0.0.1'));
     });
   }
 
@@ -230,10 +260,20 @@ export class Wire implements AsyncDisposable {
     return { nodeId: 'wired', address: `127.0.0.1:${address.port}`, self: false };
   }
 
+  get address(): string {
+    return this.asLeader.address;
+  }
+
   /** Breaks every connection, as the end of a process does, and takes no more. */
   cut(): void {
     this.#server.close();
+    this.breakAll();
+  }
+
+  /** Breaks every connection of now. */
+  breakAll(): void {
     for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
