@@ -3,6 +3,7 @@ import type { Node } from '../../shared/wire/gen/objects.ts';
 import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import { TaskState } from '../../shared/wire/gen/types.ts';
 import { timestampOf } from '../../shared/model/time.ts';
+import { Bites, type Work } from '../kit/bites.ts';
 import type { Transaction } from '../store/transaction.ts';
 import type { TaskRow } from '../store/view.ts';
 import { ENFORCER_ERR, ENFORCER_MESSAGE, violators } from './core/enforcer.ts';
@@ -11,10 +12,12 @@ import { matchesService } from './rules.ts';
 
 export class ConstraintEnforcer {
   readonly #options: ReconcilerOptions;
+  readonly #bites: Bites;
   #unwatch: (() => void) | undefined;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#bites = new Bites((error) => options.log.error({ error }, 'the enforcer failed'));
   }
 
   start(): void {
@@ -26,13 +29,22 @@ export class ConstraintEnforcer {
         this.#enforce(change.object.id);
       }
     });
-    const nodes = store.head((view) => [...view.nodes.all()].map((node) => node.id));
-    for (const nodeId of nodes) this.#enforce(nodeId);
+    this.#bites.add(this.#enforceAll());
   }
 
   stop(): void {
     this.#unwatch?.();
     this.#unwatch = undefined;
+    this.#bites.stop();
+  }
+
+  *#enforceAll(): Work {
+    const { store } = this.#options;
+    const nodes = store.head((view) => [...view.nodes.all()].map((node) => node.id));
+    for (const nodeId of nodes) {
+      this.#enforce(nodeId);
+      yield;
+    }
   }
 
   #enforce(nodeId: string): void {

@@ -63,6 +63,26 @@ test('[ORC1] many tasks come in many short turns', async () => {
   noErrors(w);
 });
 
+test('[ORC1] a service of many tasks is looked at in many turns, restarts in between', async () => {
+  using w = await world();
+  const restart = { condition: ANY, maxAttempts: 3, delay: durationOf(0) };
+  const service = await w.service({ mode: replicated(1200n), task: { restart } });
+  for (let i = 0; i < 4; i += 1) await w.run();
+  assert.equal(w.running().length, 1200);
+  w.stop();
+  w.lead();
+  const ends = w.running().filter((_, i) => i % 100 === 0);
+  await Promise.all(ends.map((fact) => w.end(fact.id)));
+  await w.update(service.id, scale(1210n));
+  await w.pass(500);
+  for (let i = 0; i < 3; i += 1) await w.run();
+  assert.deepEqual(
+    slots(w.running()),
+    Array.from({ length: 1210 }, (_, i) => i + 1),
+  );
+  noErrors(w);
+});
+
 test('[ORC2] scaling down keeps the spread and what runs', async () => {
   using w = await world();
   await w.node();
@@ -337,6 +357,32 @@ test('[ORC12] an update of tasks that no node has yet replaces them at once', as
   assert.deepEqual(more, []);
   assert.notEqual(task?.id, old?.id);
   assert.equal(task?.desired, TaskState.RUNNING);
+  noErrors(w);
+});
+
+test('[ORC12] an update of all at once replaces more tasks than one entry of the log can hold', async () => {
+  using w = await world();
+  const count = 1200;
+  const container = { image: 'busybox', env: [`TEXT=${'x'.repeat(4000)}`] };
+  const service = await w.service({
+    mode: replicated(BigInt(count)),
+    task: { runtime: { case: 'container', value: container } },
+    update: { parallelism: 0, monitor: durationOf(1000) },
+  });
+  for (let i = 0; i < 4; i += 1) await w.run();
+  const old = new Set(w.running().map((t) => t.id));
+  assert.equal(old.size, count);
+  await w.update(service.id, image('busybox:2'));
+  for (let i = 0; i < 8; i += 1) {
+    await w.run();
+    await w.pass(250);
+  }
+  const fresh = w.running().filter((t) => !old.has(t.id));
+  assert.equal(new Set(slots(fresh)).size, count);
+  assert.equal(w.wanted().length, count);
+  await w.pass(2000);
+  const { updateStatus } = w.store.view((v) => v.services.get(service.id)) ?? {};
+  assert.equal(updateStatus?.state, UpdateStatusUpdateState.COMPLETED);
   noErrors(w);
 });
 

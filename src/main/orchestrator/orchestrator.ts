@@ -15,7 +15,6 @@ import {
 import type { Work } from '../kit/bites.ts';
 import type { Change, Commit, TaskChange, Transaction } from '../store/transaction.ts';
 import type { TaskRow, View } from '../store/view.ts';
-import { bySlot } from './core/replicated.ts';
 import { RESTART, restartDelayMs } from './core/restart.ts';
 import { isInvalidNode, isWanted, lastHeardMs } from './core/task-template.ts';
 import { isOrchestrated, Reconciler, type ReconcilerOptions } from './reconciler.ts';
@@ -23,8 +22,11 @@ import { isOrchestrated, Reconciler, type ReconcilerOptions } from './reconciler
 /** Tasks looked at between two looks at the clock. */
 const TASKS_PER_STEP = 50;
 
-/** Whether a node's change can move tasks or make room for global ones. */
-function concernsTasks(old: Node, node: Node): boolean {
+/** Whether it is a change of a node, and one that can move tasks or make room for global ones. */
+function concernsTasks(change: Change): boolean {
+  if (change.kind !== 'node') return false;
+  if (change.action !== 'update') return true;
+  const { old, object: node } = change;
   return (
     old.status.state !== node.status.state ||
     old.spec !== node.spec ||
@@ -50,16 +52,13 @@ export class Orchestrator {
   /** Begins to lead: takes up what an earlier leader left, and looks at everything once. */
   start(): void {
     const { store } = this.#options;
+    const { bites } = this.#reconciler;
     this.#unwatch = store.watch((commit) => this.#commit(commit));
-    store.head((view) => {
-      for (const service of view.services.all()) {
-        if (!isOrchestrated(service)) continue;
-        this.#takeUp(view, service);
-        this.#reconciler.mark(service.id);
-      }
-    });
-    this.#reconciler.bites.add(this.#forgetStrays());
-    this.#startDelayed();
+    const services = store.head((view) => [...view.services.all()]).filter(isOrchestrated);
+    // Work is done in order: whatever is decided knows the history of the service.
+    for (const service of services) bites.add(this.#takeUp(service));
+    for (const { id } of services) this.#reconciler.mark(id);
+    bites.add(this.#forgetStrays());
   }
 
   stop(): void {
@@ -70,51 +69,66 @@ export class Orchestrator {
   }
 
   /** Rebuilds the restart history and delayed starts of one service from its tasks. */
-  #takeUp(view: View, service: Service): void {
-    const nowMs = this.#options.env.nowMs();
-    const { history, delayed } = this.#reconciler;
-    const rows = view.tasks.byService(service.id);
-    const groups = service.spec.mode?.case === 'global' ? byNode(rows) : bySlot(rows).values();
-    for (const group of groups) history.rebuild(group);
-    for (const row of rows) {
-      if (row.desiredState === TaskState.READY && row.state <= TaskState.COMPLETE) {
-        const delayMs = durationMs(row.shared().spec.restart?.delay, RESTART.delayMs);
-        const startAtMs = Math.min(nowMs + delayMs, lastHeardMs(row) + delayMs);
-        delayed.add({ taskId: row.id, oldTaskId: '', serviceId: service.id, startAtMs });
-      }
-      if (isWanted(row) && this.#mustReplace(view, row)) this.#ended.add(row.id);
+  *#takeUp(service: Service): Work {
+    const { store } = this.#options;
+    for (let from: string | undefined; ;) {
+      const next = store.head((view) => {
+        const piece = view.tasks.pieceOfService(service.id, from, TASKS_PER_STEP);
+        for (const row of piece.rows) this.#takeUpTask(view, service, row);
+        return piece.next;
+      });
+      if (this.#ended.size > 0) this.#reconciler.bites.add(this.#replaceEnded());
+      if (next === undefined) break;
+      from = next;
+      yield;
     }
-    if (this.#ended.size > 0) this.#reconciler.bites.add(this.#replaceEnded());
+    if (this.#reconciler.delayed.size > 0) this.#startDelayed();
+  }
+
+  #takeUpTask(view: View, service: Service, row: TaskRow): void {
+    const { history, delayed } = this.#reconciler;
+    if (history.isKept(row)) history.rebuild(siblings(view, service, row));
+    if (row.desiredState === TaskState.READY && row.state <= TaskState.COMPLETE) {
+      const nowMs = this.#options.env.nowMs();
+      const delayMs = durationMs(row.shared().spec.restart?.delay, RESTART.delayMs);
+      const startAtMs = Math.min(nowMs + delayMs, lastHeardMs(row) + delayMs);
+      delayed.add({ taskId: row.id, oldTaskId: '', serviceId: service.id, startAtMs });
+    }
+    if (isWanted(row) && this.#mustReplace(view, row)) this.#ended.add(row.id);
   }
 
   /** Deletes tasks whose service was removed while nobody led. */
   *#forgetStrays(): Work {
     const { store } = this.#options;
-    const strays = store.head((view) =>
-      [...view.tasks.all()]
-        .filter((row) => row.serviceId !== '' && view.services.get(row.serviceId) === undefined)
-        .filter((row) => row.desiredState < TaskState.REMOVE)
-        .map((row) => row.id),
-    );
-    for (let from = 0; from < strays.length; from += TASKS_PER_STEP) {
-      const part = strays.slice(from, from + TASKS_PER_STEP);
-      this.#write((tx) => {
-        for (const id of part) {
-          if (tx.tasks.get(id) !== undefined)
-            tx.tasks.patch(id, { desiredState: TaskState.REMOVE });
-        }
-      });
+    for (const beginning of store.head((view) => view.tasks.idBeginnings())) {
+      const strays = store.head((view) =>
+        view.tasks
+          .byIdPrefix(beginning)
+          .filter((row) => row.serviceId !== '' && view.services.get(row.serviceId) === undefined)
+          .filter((row) => row.desiredState < TaskState.REMOVE)
+          .map((row) => row.id),
+      );
+      if (strays.length > 0) {
+        this.#write((tx) => {
+          for (const id of strays) tx.tasks.patch(id, { desiredState: TaskState.REMOVE });
+        });
+      }
       yield;
     }
   }
 
   #write(fn: (tx: Transaction) => void): void {
-    const { store, log } = this.#options;
-    store.update(fn).catch((error: unknown) => log.warn({ error }, 'a restart was not written'));
+    this.#follow(this.#options.store.update(fn));
+  }
+
+  #follow(written: Promise<void>): void {
+    const { log } = this.#options;
+    written.catch((error: unknown) => log.warn({ error }, 'a restart was not written'));
   }
 
   #commit(commit: Commit): void {
     for (const change of commit.changes) this.#change(change);
+    if (commit.changes.some(concernsTasks)) this.#nodesChanged();
     if (this.#ended.size > 0) this.#reconciler.bites.add(this.#replaceEnded());
   }
 
@@ -128,8 +142,7 @@ export class Orchestrator {
         this.#reconciler.mark(change.object.id);
       }
     }
-    if (change.kind === 'node') {
-      if (change.action === 'update' && !concernsTasks(change.old, change.object)) return;
+    if (change.kind === 'node' && concernsTasks(change)) {
       this.#nodeChange(change.object, change.action === 'remove');
     }
   }
@@ -162,13 +175,19 @@ export class Orchestrator {
   }
 
   #nodeChange(node: Node, removed: boolean): void {
+    if (!removed && !isInvalidNode(node)) return;
+    this.#options.store.head((view) => {
+      for (const row of view.tasks.byNode(node.id)) {
+        if (row.serviceId !== '' && isWanted(row)) this.#ended.add(row.id);
+      }
+    });
+  }
+
+  /** Once a commit, which may bring thousands of nodes back. */
+  #nodesChanged(): void {
     this.#options.store.head((view) => {
       for (const service of view.services.all()) {
         if (service.spec.mode?.case === 'global') this.#reconciler.mark(service.id);
-      }
-      if (!removed && !isInvalidNode(node)) return;
-      for (const row of view.tasks.byNode(node.id)) {
-        if (row.serviceId !== '' && isWanted(row)) this.#ended.add(row.id);
       }
     });
     if (this.#reconciler.delayed.size > 0) this.#startDelayed();
@@ -184,7 +203,7 @@ export class Orchestrator {
     this.#ended.clear();
     for (let from = 0; from < ids.length; from += TASKS_PER_STEP) {
       const part = ids.slice(from, from + TASKS_PER_STEP);
-      this.#write((tx) => part.forEach((id) => this.#restart(tx, id)));
+      this.#follow(this.#options.store.batch(part, (tx, id) => this.#restart(tx, id)));
       yield;
     }
     if (this.#reconciler.delayed.size > 0) this.#startDelayed();
@@ -223,15 +242,9 @@ export class Orchestrator {
     const { delayed } = this.#reconciler;
     const nowMs = env.nowMs();
     const due = store.head((view) => delayed.due(nowMs, (oldId) => this.#isStopped(view, oldId)));
-    if (due.length > 0) {
-      this.#write((tx) => {
-        for (const { taskId } of due) {
-          const row = tx.tasks.get(taskId);
-          if (row === undefined || row.desiredState !== TaskState.READY) continue;
-          tx.tasks.patch(taskId, { desiredState: TaskState.RUNNING });
-        }
-      });
-    }
+    // Thousands at a time, when the order of an update allows it.
+    const ids = due.map(({ taskId }) => taskId);
+    if (ids.length > 0) this.#follow(store.batch(ids, startNow));
     this.#setTimer(delayed.nextMs(nowMs), nowMs);
   }
 
@@ -256,6 +269,15 @@ export class Orchestrator {
   }
 }
 
-function byNode(rows: readonly TaskRow[]): Iterable<TaskRow[]> {
-  return Map.groupBy(rows, (row) => row.nodeId).values();
+/** The tasks of a slot, or of a node's share of a global service. */
+function siblings(view: View, service: Service, row: TaskRow): readonly TaskRow[] {
+  if (row.slot !== 0) return view.tasks.bySlot(service.id, row.slot);
+  return view.tasks.byNode(row.nodeId).filter((other) => other.serviceId === service.id);
+}
+
+/** A delayed start whose time has come. */
+function startNow(tx: Transaction, taskId: string): void {
+  const row = tx.tasks.get(taskId);
+  if (row?.desiredState !== TaskState.READY) return;
+  tx.tasks.patch(taskId, { desiredState: TaskState.RUNNING });
 }

@@ -40,13 +40,7 @@ export class TaskReaper {
   start(): void {
     const { store } = this.#options;
     this.#unwatch = store.watch((commit) => this.#commit(commit));
-    store.head((view) => {
-      for (const row of view.tasks.all()) {
-        this.#markSlot(row);
-        this.#candidates.add(row.id);
-      }
-    });
-    this.#schedule();
+    this.#bites.add(this.#readAll());
   }
 
   stop(): void {
@@ -54,6 +48,21 @@ export class TaskReaper {
     this.#unwatch = undefined;
     clearTimeout(this.#timer);
     this.#bites.stop();
+  }
+
+  /** What an earlier leader left: everything is looked at once. */
+  *#readAll(): Work {
+    const { store } = this.#options;
+    for (const beginning of store.head((view) => view.tasks.idBeginnings())) {
+      store.head((view) => {
+        for (const row of view.tasks.byIdPrefix(beginning)) {
+          this.#markSlot(row);
+          this.#candidates.add(row.id);
+        }
+      });
+      yield;
+    }
+    this.#schedule();
   }
 
   #commit(commit: Commit): void {
@@ -72,13 +81,19 @@ export class TaskReaper {
 
   #taskChange(change: TaskChange): void {
     const row = change.object;
-    if (change.action === 'create') this.#markSlot(row);
+    if (change.action === 'create' && this.#hasOthers(row)) this.#markSlot(row);
     if (change.action !== 'update') return;
     const { old } = change;
     const over = row.state >= TaskState.COMPLETE || row.state < TaskState.ASSIGNED;
     if (row.desiredState === TaskState.REMOVE && over) this.#candidates.add(row.id);
     if (row.state === TaskState.ORPHANED && row.serviceId === '') this.#candidates.add(row.id);
     if (row.state > TaskState.RUNNING && old.state <= TaskState.RUNNING) this.#markSlot(row);
+  }
+
+  /** Whether a new task may be one too many: most slots have no history. */
+  #hasOthers({ serviceId, slot }: TaskRow): boolean {
+    if (slot === 0) return true;
+    return this.#options.store.head((view) => view.tasks.bySlot(serviceId, slot).length > 1);
   }
 
   #markSlot(row: TaskRow): void {

@@ -14,25 +14,37 @@ import { Bites, type Work } from '../kit/bites.ts';
 import type { Log } from '../log.ts';
 import type { NewTask, Store, Transaction } from '../store/transaction.ts';
 import type { TaskRow, View } from '../store/view.ts';
+import { BulkWrites, pieces, tasksPerStep } from './bulk-writes.ts';
 import { reconcileGlobal } from './core/global.ts';
 import type { Creation, Plan } from './core/plan.ts';
-import { bySlot, classify, reconcileReplicated } from './core/replicated.ts';
+import { bySlot, reconcileReplicated, SlotSurvey } from './core/replicated.ts';
 import { DelayedStarts, RestartHistory } from './core/restart.ts';
 import { isWanted, taskTemplate } from './core/task-template.ts';
 import {
   emptyMemory,
+  isUpdating,
   monitorMs,
   planUpdate,
   startsFirst,
   type UpdateMemory,
+  type UpdatePlan,
   type UpdateSlot,
 } from './core/update.ts';
 import { isDirtyTask, matchesService, taskName } from './rules.ts';
 
-/** Changes written between two looks at the clock. */
-const CHANGES_PER_STEP = 100;
+/** Tasks looked at between two looks at the clock. */
+const TASKS_PER_STEP = 500;
 
 export type ReconcilerOptions = { readonly store: Store; readonly env: Env; readonly log: Log };
+
+/** What the next step of a rolling update changes, in ids of tasks. */
+type UpdateStep = {
+  readonly service: Service;
+  readonly status: UpdatePlan['status'];
+  readonly end: readonly string[];
+  /** The tasks of each slot that gets a new one. */
+  readonly replace: readonly (readonly string[])[];
+};
 
 const isGlobal = (service: Service): boolean => service.spec.mode?.case === 'global';
 
@@ -48,6 +60,7 @@ export class Reconciler {
   readonly delayed = new DelayedStarts();
   readonly bites: Bites;
   readonly #options: ReconcilerOptions;
+  readonly #bulk: BulkWrites;
   readonly #dirty = new Set<string>();
   readonly #updates = new Map<string, UpdateMemory>();
   readonly #wakeUps = new Map<string, NodeJS.Timeout>();
@@ -56,7 +69,9 @@ export class Reconciler {
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
-    this.bites = new Bites((error) => options.log.error({ error }, 'orchestrator work failed'));
+    const { store, log } = options;
+    this.#bulk = new BulkWrites(store, (error) => log.warn({ error }, 'a plan was not written'));
+    this.bites = new Bites((error) => log.error({ error }, 'orchestrator work failed'));
   }
 
   /** Looks at the service soon; many marks are one look. */
@@ -92,11 +107,6 @@ export class Reconciler {
     this.#wakeUps.clear();
   }
 
-  #write(fn: (tx: Transaction) => void): void {
-    const { store, log } = this.#options;
-    store.update(fn).catch((error: unknown) => log.warn({ error }, 'a plan was not written'));
-  }
-
   #wakeAt(serviceId: string, atMs: number | undefined): void {
     clearTimeout(this.#wakeUps.get(serviceId));
     this.#wakeUps.delete(serviceId);
@@ -109,14 +119,63 @@ export class Reconciler {
   *#reconcile(serviceId: string): Work {
     this.#dirty.delete(serviceId);
     const { store } = this.#options;
-    const made = store.head((view) => {
-      const service = view.services.get(serviceId);
-      if (service === undefined || !isOrchestrated(service)) return undefined;
-      return { service, plan: this.#plan(view, service) };
-    });
-    if (made === undefined) return;
-    yield* this.#apply(made.service, made.plan);
-    this.#update(serviceId);
+    const service = store.head((view) => view.services.get(serviceId));
+    if (service === undefined || !isOrchestrated(service)) return;
+    if (isGlobal(service)) {
+      yield* this.#apply(
+        service,
+        store.head((view) => this.#planGlobal(view, service)),
+      );
+      yield* this.#update(serviceId);
+      return;
+    }
+    const survey = new SlotSurvey();
+    const isMixed = yield* this.#survey(service, survey);
+    // It is looked at again then.
+    if (!this.#current(service)) return;
+    yield* this.#apply(
+      service,
+      store.head((view) => this.#planReplicated(view, service, survey)),
+    );
+    if (isMixed || isUpdating(service)) yield* this.#update(serviceId);
+    else this.#wakeAt(serviceId, undefined);
+  }
+
+  /** Looks at all tasks in short turns. Returns whether any is of an old version, or one of two in a slot. */
+  *#survey(service: Service, survey: SlotSurvey): Generator<void | Promise<void>, boolean, void> {
+    const { store } = this.#options;
+    let isMixed = false;
+    let from: string | undefined;
+    do {
+      from = store.head((view) => {
+        const { rows, next } = view.tasks.pieceOfService(service.id, from, TASKS_PER_STEP);
+        const isDirty = isDirtyTask(view, service);
+        const inSlot = (row: TaskRow): number =>
+          view.tasks.bySlot(service.id, row.slot).filter(isWanted).length;
+        for (const row of rows) {
+          const again = survey.meet(row);
+          isMixed ||= (again && inSlot(row) > 1) || (isWanted(row) && isDirty(row));
+        }
+        return next;
+      });
+      if (from !== undefined) yield;
+    } while (from !== undefined);
+    yield* this.#lookAtUnsure(service, survey);
+    return isMixed;
+  }
+
+  *#lookAtUnsure(service: Service, survey: SlotSurvey): Work {
+    const { store } = this.#options;
+    const mayRestart = (row: TaskRow): boolean => this.history.allows(row);
+    let looks = 0;
+    for (const number of survey.unsure()) {
+      store.head((view) => {
+        const tasks = view.tasks.bySlot(service.id, number);
+        survey.look(service, { number, tasks }, mayRestart);
+      });
+      looks += 1;
+      if (looks % TASKS_PER_STEP === 0) yield;
+    }
   }
 
   #isOver(view: View): (row: TaskRow) => boolean {
@@ -126,16 +185,23 @@ export class Reconciler {
       isDown(view.nodes.get(row.nodeId));
   }
 
-  #plan(view: View, service: Service): Plan {
-    const rows = view.tasks.byService(service.id);
-    const mayRestart = (row: TaskRow): boolean => this.history.allows(row);
+  #planGlobal(view: View, service: Service): Plan {
+    return reconcileGlobal({
+      nodes: view.nodes.all(),
+      tasks: view.tasks.byService(service.id),
+      matches: matchesService(service),
+      mayRestart: (row) => this.history.allows(row),
+    });
+  }
+
+  #planReplicated(view: View, service: Service, survey: SlotSurvey): Plan {
     const { mode } = service.spec;
-    if (mode?.case === 'global') {
-      const matches = matchesService(service);
-      return reconcileGlobal({ nodes: view.nodes.all(), tasks: rows, matches, mayRestart });
-    }
     const replicas = mode?.case === 'replicated' ? Number(mode.value.replicas) : 0;
-    return reconcileReplicated(replicas, classify(service, rows, mayRestart), this.#isOver(view));
+    return reconcileReplicated(replicas, survey, {
+      ofSlot: (slot) => view.tasks.bySlot(service.id, slot),
+      all: () => view.tasks.byService(service.id),
+      isOver: this.#isOver(view),
+    });
   }
 
   /** True while the service is as it was when the plan was made. */
@@ -145,19 +211,18 @@ export class Reconciler {
   }
 
   *#apply(service: Service, plan: Plan): Work {
-    const steps = [
-      ...chunks(plan.desire, (tx, { taskId, state }) => this.#desire(tx, taskId, state)),
-      ...chunks(plan.remove, (tx, taskId) => this.#remove(tx, taskId)),
-    ];
-    for (const step of steps) {
-      this.#write(step);
-      yield;
+    for (const part of pieces(plan.desire)) {
+      this.#bulk.each(part, (tx, { taskId, state }) => this.#desire(tx, taskId, state));
+      yield this.#bulk.room();
     }
-    for (let from = 0; from < plan.create.length; from += CHANGES_PER_STEP) {
+    for (const part of pieces(plan.remove)) {
+      this.#bulk.each(part, (tx, taskId) => this.#remove(tx, taskId));
+      yield this.#bulk.room();
+    }
+    for (const part of pieces(plan.create, tasksPerStep(service))) {
       if (!this.#current(service)) return;
-      const chunk = plan.create.slice(from, from + CHANGES_PER_STEP);
-      this.#write((tx) => this.create(tx, service, chunk, TaskState.RUNNING));
-      yield;
+      this.#bulk.write((tx) => this.create(tx, service, part, TaskState.RUNNING));
+      yield this.#bulk.room();
     }
   }
 
@@ -194,34 +259,67 @@ export class Reconciler {
 
   /** Gives up every task of a service that is gone. */
   *#abandon(serviceId: string): Work {
-    const { store } = this.#options;
-    const ids = store.head((view) => view.tasks.byService(serviceId).map((row) => row.id));
-    for (const step of chunks(ids, (tx, id) => this.#desire(tx, id, TaskState.REMOVE))) {
-      this.#write(step);
-      yield;
+    for (let from: string | undefined; ;) {
+      const piece = this.#options.store.head((view) => {
+        const { rows, next } = view.tasks.pieceOfService(serviceId, from, TASKS_PER_STEP);
+        return { ids: rows.map((row) => row.id), next };
+      });
+      this.#bulk.each(piece.ids, (tx, id) => this.#desire(tx, id, TaskState.REMOVE));
+      yield this.#bulk.room();
+      if (piece.next === undefined) return;
+      from = piece.next;
     }
   }
 
   /** Does the next step of a rolling update, if there is one to do. */
-  #update(serviceId: string): void {
-    this.#write((tx) => {
-      const service = tx.services.get(serviceId);
-      if (service === undefined) return;
-      const slots = this.#updateSlots(tx, service);
-      const memory = this.#updates.get(serviceId) ?? emptyMemory();
-      const nowMs = this.#options.env.nowMs();
-      const isDirty = isDirtyTask(tx, service);
-      const plan = planUpdate({ service, slots, isDirty, memory, nowMs });
-      this.#wakeAt(serviceId, plan.wakeAtMs);
-      const active = plan.replace.length > 0 || plan.end.length > 0 || plan.wakeAtMs !== undefined;
-      if (active || slots.some((slot) => slot.tasks.length > 1))
-        this.#updates.set(serviceId, memory);
-      for (const row of plan.end) this.#desire(tx, row.id, TaskState.SHUTDOWN);
-      for (const slot of plan.replace) this.#replace(tx, service, slot);
-      if (plan.status !== undefined) this.#setStatus(tx, service, plan.status);
+  *#update(serviceId: string): Work {
+    const step = this.#options.store.head((view) => this.#planUpdate(view, serviceId));
+    if (step === undefined) return;
+    const { service, status } = step;
+    if (status !== undefined) {
+      this.#bulk.write((tx) => {
+        if (this.#current(service)) this.#setStatus(tx, tx.services.get(serviceId), status);
+      });
+    }
+    for (const part of pieces(step.end)) {
+      this.#bulk.each(part, (tx, taskId) => this.#desire(tx, taskId, TaskState.SHUTDOWN));
+      yield this.#bulk.room();
+    }
+    for (const part of pieces(step.replace, tasksPerStep(service))) {
+      if (!this.#current(service)) return;
+      this.#bulk.write((tx) => {
+        for (const taskIds of part) this.#replace(tx, service, taskIds);
+      });
+      // Some may start at once, which is a transaction of its own.
+      if (this.delayed.size > 0) this.onDelayed();
+      yield this.#bulk.room();
+    }
+  }
+
+  /** What an update's next step changes, by the ids of tasks: their rows may be others when it is written. */
+  #planUpdate(view: View, serviceId: string): UpdateStep | undefined {
+    const service = view.services.get(serviceId);
+    if (service === undefined) return undefined;
+    const slots = this.#updateSlots(view, service);
+    const memory = this.#updates.get(serviceId) ?? emptyMemory();
+    const nowMs = this.#options.env.nowMs();
+    const isDirty = isDirtyTask(view, service);
+    const { end, replace, status, wakeAtMs } = planUpdate({
+      service,
+      slots,
+      isDirty,
+      memory,
+      nowMs,
     });
-    // Some may start at once, which is a transaction of its own.
-    if (this.delayed.size > 0) this.onDelayed();
+    this.#wakeAt(serviceId, wakeAtMs);
+    const active = replace.length > 0 || end.length > 0 || wakeAtMs !== undefined;
+    if (active || slots.some((slot) => slot.tasks.length > 1)) this.#updates.set(serviceId, memory);
+    return {
+      service,
+      status,
+      end: end.map((row) => row.id),
+      replace: replace.map((slot) => slot.tasks.map((row) => row.id)),
+    };
   }
 
   #updateSlots(view: View, service: Service): UpdateSlot[] {
@@ -233,25 +331,29 @@ export class Reconciler {
     return [...nodes].map(([key, tasks]) => ({ key, tasks }));
   }
 
-  #replace(tx: Transaction, service: Service, slot: UpdateSlot): void {
-    const [old] = slot.tasks;
-    if (old === undefined) return;
-    const creation = { slot: old.slot, nodeId: isGlobal(service) ? old.nodeId : '' };
+  /** Gives a slot a new task in the place of these, if it still has them. */
+  #replace(tx: Transaction, service: Service, taskIds: readonly string[]): void {
+    const rows = taskIds.flatMap((taskId) => tx.tasks.get(taskId) ?? []).filter(isWanted);
+    const [old] = rows;
+    if (old === undefined || rows.length < taskIds.length) return;
+    const { id: oldTaskId, slot } = old;
+    const creation = { slot, nodeId: isGlobal(service) ? old.nodeId : '' };
     if (startsFirst(service)) {
       this.create(tx, service, [creation], TaskState.RUNNING);
       return;
     }
     const [taskId = ''] = this.create(tx, service, [creation], TaskState.READY);
-    for (const row of slot.tasks) this.#desire(tx, row.id, TaskState.SHUTDOWN);
+    for (const id of taskIds) this.#desire(tx, id, TaskState.SHUTDOWN);
     const startAtMs = this.#options.env.nowMs();
-    this.delayed.add({ taskId, oldTaskId: old.id, serviceId: service.id, startAtMs });
+    this.delayed.add({ taskId, oldTaskId, serviceId: service.id, startAtMs });
   }
 
   #setStatus(
     tx: Transaction,
-    service: Service,
-    status: { readonly state: UpdateStatusUpdateState; readonly message: string },
+    service: Service | undefined,
+    status: NonNullable<UpdatePlan['status']>,
   ): void {
+    if (service === undefined) return;
     const { UPDATING, COMPLETED, ROLLBACK_COMPLETED, ROLLBACK_STARTED } = UpdateStatusUpdateState;
     const now = timestampOf(this.#options.env.nowMs());
     const done = status.state === COMPLETED || status.state === ROLLBACK_COMPLETED;
@@ -272,17 +374,4 @@ export class Reconciler {
       previousSpecVersion: undefined,
     });
   }
-}
-
-/** Splits writes so that no step, and no transaction, is large. */
-function chunks<T>(
-  items: readonly T[],
-  write: (tx: Transaction, item: T) => void,
-): ((tx: Transaction) => void)[] {
-  const out: ((tx: Transaction) => void)[] = [];
-  for (let from = 0; from < items.length; from += CHANGES_PER_STEP) {
-    const part = items.slice(from, from + CHANGES_PER_STEP);
-    out.push((tx) => part.forEach((item) => write(tx, item)));
-  }
-  return out;
 }

@@ -1,7 +1,7 @@
 /** Growing columns keep what they hold and fill the rest. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { grownFloat64, grownInt32, grownUint8, Int32List } from './columns.ts';
+import { grownFloat64, grownInt32, grownUint8, Int32List, largest } from './columns.ts';
 
 test('a column with room is given back as it is', () => {
   const column = new Int32Array(4);
@@ -33,4 +33,24 @@ test('a list holds what was pushed, and gives copies', () => {
     [...copy],
     Array.from({ length: 200 }, (_, value) => value),
   );
+});
+
+test('a list appends another, however much room either has', () => {
+  const list = new Int32List();
+  const more = new Int32List();
+  list.append(more);
+  assert.equal(list.length, 0);
+  for (let value = 0; value < 100; value++) more.push(value);
+  list.reserve(10);
+  list.push(-1);
+  list.append(more);
+  list.append(more);
+  const values = Array.from({ length: 100 }, (_, value) => value);
+  assert.deepEqual([...list.copy()], [-1, ...values, ...values]);
+});
+
+test('the largest number of a column says up to where others reach', () => {
+  assert.equal(largest(Int32Array.of(3, 9, -2)), 9);
+  assert.equal(largest(Int32Array.of(-7)), -1);
+  assert.equal(largest(new Int32Array(0)), -1);
 });

@@ -7,7 +7,9 @@ export function grownInt32(
   fill = 0,
 ): Int32Array<ArrayBuffer> {
   if (index < column.length) return column;
-  const grown = new Int32Array(grownLength(column.length, index)).fill(fill, column.length);
+  const grown = new Int32Array(grownLength(column.length, index));
+  // Zeros are there already: writing them would only have the memory made before it is needed.
+  if (fill !== 0) grown.fill(fill, column.length);
   grown.set(column);
   return grown;
 }
@@ -38,6 +40,13 @@ function grownLength(length: number, index: number): number {
   return Math.max(64, length * 2, index + 1);
 }
 
+/** The largest number of a column, or -1 when all are below 0 or there is none: up to where other columns reach. */
+export function largest(column: Int32Array): number {
+  let most = -1;
+  for (let i = 0; i < column.length; i++) most = Math.max(most, column[i]!);
+  return most;
+}
+
 /** Whole numbers appended one by one, kept in one typed array. */
 export class Int32List {
   #values = new Int32Array(64);
@@ -47,11 +56,25 @@ export class Int32List {
     return this.#length;
   }
 
+  /** Makes room for so many numbers in all. */
+  reserve(length: number): void {
+    if (length > 0) this.#values = grownInt32(this.#values, length - 1);
+  }
+
   push(value: number): void {
     if (this.#length === this.#values.length) {
       this.#values = grownInt32(this.#values, this.#length);
     }
     this.#values[this.#length++] = value;
+  }
+
+  /** Appends what is in another list. */
+  append(list: Int32List): void {
+    const end = this.#length + list.#length;
+    this.reserve(end);
+    const [from, to] = [list.#values, this.#values];
+    for (let i = 0, at = this.#length; at < end; i++, at++) to[at] = from[i]!;
+    this.#length = end;
   }
 
   at(index: number): number {

@@ -179,6 +179,13 @@ export class Writer {
     return out;
   }
 
+  /** The bytes written so far where they stand, until the next write; the writer is empty again. */
+  take(): Uint8Array {
+    const out = this.#buffer.subarray(this.#start);
+    this.#start = this.#buffer.length;
+    return out;
+  }
+
   /** Forgets what was written, after a failure. */
   reset(): void {
     this.#start = this.#buffer.length;

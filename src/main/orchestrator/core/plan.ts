@@ -8,8 +8,8 @@ export type Creation = {
 };
 
 export type Plan = {
-  /** Fresh tasks of the service's current version, meant to run. */
-  readonly create: readonly Creation[];
+  /** Fresh tasks of the service's current version, meant to run: to be gone through once, at any pace. */
+  readonly create: Iterable<Creation>;
   /** New desired states. */
   readonly desire: readonly { readonly taskId: string; readonly state: TaskState }[];
   /** Tasks to delete from the store. */

@@ -5,17 +5,11 @@ import type { Service } from '../../../shared/wire/gen/objects.ts';
 import { TaskState, UpdateStatusUpdateState } from '../../../shared/wire/gen/types.ts';
 import type { TaskRow } from '../../store/view.ts';
 import type { Plan } from './plan.ts';
+import { SlotNumbers } from './slot-numbers.ts';
 import { isWanted, lastHeardMs } from './task-template.ts';
 
 /** The tasks of one slot that count for it. */
 export type Slot = { readonly number: number; readonly tasks: readonly TaskRow[] };
-
-export type Slots = {
-  /** Slots with a wanted task, or whose last task ended for good and keeps the slot. */
-  readonly held: readonly Slot[];
-  /** Slots of which only history is left. */
-  readonly dead: readonly Slot[];
-};
 
 /** The tasks of a service by slot, in order of slot numbers. */
 export function bySlot(rows: Iterable<TaskRow>): Map<number, TaskRow[]> {
@@ -29,36 +23,47 @@ export function bySlot(rows: Iterable<TaskRow>): Map<number, TaskRow[]> {
 }
 
 /**
- * Sorts slots into held and dead.
- *
- * @param mayRestart whether the restart policy would replace this ended task
+ * Which slots of a service are held: by a wanted task, or by a last task that ended for good. All tasks
+ * are met one after the other, then the slots of which none was wanted are looked at as a whole. A
+ * restart in between puts one wanted task in the place of another, which the second look sees.
  */
-export function classify(
-  service: Service,
-  rows: Iterable<TaskRow>,
-  mayRestart: (row: TaskRow) => boolean,
-): Slots {
-  const held: Slot[] = [];
-  const dead: Slot[] = [];
-  const rollback = service.updateStatus?.state === UpdateStatusUpdateState.ROLLBACK_STARTED;
-  for (const [number, tasks] of bySlot(rows)) {
-    const wanted = tasks.filter(isWanted);
-    if (wanted.length > 0) {
-      held.push({ number, tasks: wanted });
-      continue;
-    }
-    const newest = tasks.reduce((a, b) => (lastHeardMs(b) > lastHeardMs(a) ? b : a));
-    const ended = newest.desiredState < TaskState.REMOVE && !mayRestart(newest);
-    (ended && !rollback ? held : dead).push({ number, tasks });
+export class SlotSurvey {
+  readonly held = new SlotNumbers();
+  /** Slots of which only history is left. */
+  readonly dead: number[] = [];
+  readonly #unwanted = new Set<number>();
+
+  /** Returns whether the task is wanted beside another one that was met, maybe itself. */
+  meet(row: TaskRow): boolean {
+    if (isWanted(row)) return !this.held.add(row.slot);
+    this.#unwanted.add(row.slot);
+    return false;
   }
-  return { held, dead };
+
+  /** Slots that `look` is to see. */
+  *unsure(): Generator<number, void> {
+    for (const slot of this.#unwanted) if (!this.held.has(slot)) yield slot;
+  }
+
+  /** Decides of a slot by all its tasks; `mayRestart`: the restart policy would replace this ended one. */
+  look(service: Service, { number, tasks }: Slot, mayRestart: (row: TaskRow) => boolean): void {
+    const [first] = tasks;
+    if (first === undefined) return;
+    const isHeld = tasks.some(isWanted) || endedForGood(service, [first, ...tasks], mayRestart);
+    if (isHeld) this.held.add(number);
+    else this.dead.push(number);
+  }
 }
 
-/** The lowest `count` slot numbers from 1 up that are not taken. */
-function freeNumbers(taken: ReadonlySet<number>, count: number): number[] {
-  const free: number[] = [];
-  for (let n = 1; free.length < count; n += 1) if (!taken.has(n)) free.push(n);
-  return free;
+/** Whether nothing is to follow the newest of these tasks, none of which is wanted. */
+function endedForGood(
+  service: Service,
+  tasks: readonly [TaskRow, ...TaskRow[]],
+  mayRestart: (row: TaskRow) => boolean,
+): boolean {
+  if (service.updateStatus?.state === UpdateStatusUpdateState.ROLLBACK_STARTED) return false;
+  const newest = tasks.reduce((a, b) => (lastHeardMs(b) > lastHeardMs(a) ? b : a));
+  return newest.desiredState < TaskState.REMOVE && !mayRestart(newest);
 }
 
 const runs = (slot: Slot): boolean => slot.tasks.some((row) => row.state === TaskState.RUNNING);
@@ -99,29 +104,43 @@ function clear(
   };
 }
 
-/**
- * Fills missing slots and empties surplus ones; dead slots that are not filled again go.
- *
- * @param isOver whether nothing of the task runs any more, or nobody can tell
- */
+/** What is left to do about the slots once it is known which are held. */
+export type SlotTasks = {
+  readonly ofSlot: (slot: number) => readonly TaskRow[];
+  /** Of the whole service; asked for only when there are too many. */
+  readonly all: () => Iterable<TaskRow>;
+  /** Whether nothing of the task runs any more, or nobody can tell. */
+  readonly isOver: (row: TaskRow) => boolean;
+};
+
+/** Fills missing slots and empties surplus ones; dead slots that are not filled again go. */
 export function reconcileReplicated(
   replicas: number,
-  slots: Slots,
-  isOver: (row: TaskRow) => boolean,
+  { held, dead }: Pick<SlotSurvey, 'held' | 'dead'>,
+  { ofSlot, all, isOver }: SlotTasks,
 ): Plan {
-  const { held, dead } = slots;
-  const taken = new Set(held.map((slot) => slot.number));
-  const numbers = freeNumbers(taken, Math.max(0, replicas - held.length));
-  const filled = new Set(numbers);
+  const missing = Math.max(0, replicas - held.size);
+  const last = held.lastFree(missing);
+  const gone = dead.filter((number) => number > last);
   const cleared = clear(
-    dead.filter((slot) => !filled.has(slot.number)),
+    gone.map((number) => ({ number, tasks: ofSlot(number) })),
     isOver,
   );
   const surplus =
-    held.length > replicas ? clear(keepOrder(held).slice(replicas), isOver) : undefined;
+    held.size > replicas ? clear(surplusSlots(replicas, held, all()), isOver) : undefined;
   return {
-    create: numbers.map((slot) => ({ slot, nodeId: '' })),
+    create: Iterator.from(held.free(missing)).map((slot) => ({ slot, nodeId: '' })),
     desire: [...cleared.desire, ...(surplus?.desire ?? [])],
     remove: [...cleared.remove, ...(surplus?.remove ?? [])],
   };
+}
+
+function surplusSlots(replicas: number, held: SlotNumbers, rows: Iterable<TaskRow>): Slot[] {
+  const slots: Slot[] = [];
+  for (const [number, tasks] of bySlot(rows)) {
+    if (!held.has(number)) continue;
+    const wanted = tasks.filter(isWanted);
+    slots.push({ number, tasks: wanted.length > 0 ? wanted : tasks });
+  }
+  return keepOrder(slots).slice(replicas);
 }

@@ -28,7 +28,7 @@ export class RestartHistory {
 
   /** Notes that `row` is being replaced at `nowMs`. Kept only where attempts are limited. */
   note(row: TaskRow, nowMs: number): void {
-    if ((policyOf(row)?.maxAttempts ?? 0) === 0) return;
+    if (!this.isKept(row)) return;
     const key = keyOf(row);
     const known = this.#byKey.get(key);
     const history =
@@ -39,8 +39,19 @@ export class RestartHistory {
     this.#byService.set(row.serviceId, keys.add(key));
   }
 
-  /** Rebuilds the history of one slot or node: each task of the newest version but the first replaced one. */
+  /** Whether the task's replacements are counted. */
+  isKept(row: TaskRow): boolean {
+    return (policyOf(row)?.maxAttempts ?? 0) > 0;
+  }
+
+  /**
+   * Rebuilds the history of one slot or node from its tasks, whatever was known of it: each of the newest
+   * version but the first replaced one.
+   */
   rebuild(rows: readonly TaskRow[]): void {
+    const [first] = rows;
+    if (first === undefined) return;
+    this.#byKey.delete(keyOf(first));
     const newest = Math.max(...rows.map((row) => row.specVersion));
     const tasks = rows.filter((row) => row.specVersion === newest);
     for (const row of tasks.toSorted((a, b) => a.createdAtMs - b.createdAtMs).slice(1)) {

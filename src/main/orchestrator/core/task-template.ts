@@ -2,6 +2,11 @@
  * What a service's new task looks like (behaviour rule 1.1), and the two tests on tasks that every
  * orchestrator shares.
  */
+import {
+  PENDING_MESSAGE,
+  plainEndpointOf,
+  wantsNothing,
+} from '../../../shared/model/allocation.ts';
 import type { Cluster, Node, Service, Task } from '../../../shared/wire/gen/objects.ts';
 import { NodeSpecAvailability } from '../../../shared/wire/gen/specs.ts';
 import { NodeStatusState, TaskState } from '../../../shared/wire/gen/types.ts';
@@ -9,7 +14,12 @@ import type { Timestamp } from '../../../shared/wire/gen/well-known.ts';
 import type { Init } from '../../../shared/wire/runtime.ts';
 import type { TaskRow } from '../../store/view.ts';
 
-/** A task without id, slot, node and name. `desiredState` is RUNNING, or READY behind a delay. */
+/**
+ * A task without id, slot, node and name. One that wants nothing of the allocator begins as PENDING,
+ * with the endpoint it would be given: a write less of four, and a wait less, in its life.
+ *
+ * @param desiredState RUNNING, or READY behind a delay
+ */
 export function taskTemplate(
   service: Service,
   cluster: Cluster | undefined,
@@ -17,14 +27,19 @@ export function taskTemplate(
   now: Timestamp,
 ): Init<Task> {
   const { spec } = service;
+  const isPending = wantsNothing(service);
+  const endpoint = spec.endpoint === undefined ? undefined : { spec: spec.endpoint };
+  const [state, message] = isPending
+    ? [TaskState.PENDING, PENDING_MESSAGE]
+    : [TaskState.NEW, 'created'];
   return {
     serviceId: service.id,
     spec: spec.task,
     specVersion: service.specVersion,
     serviceAnnotations: spec.annotations,
-    endpoint: spec.endpoint === undefined ? undefined : { spec: spec.endpoint },
+    endpoint: isPending ? plainEndpointOf(spec) : endpoint,
     logDriver: spec.task.logDriver ?? cluster?.spec.taskDefaults.logDriver,
-    status: { state: TaskState.NEW, message: 'created', timestamp: now },
+    status: { state, message, timestamp: now },
     desiredState,
     jobIteration: service.jobStatus?.jobIteration,
   };

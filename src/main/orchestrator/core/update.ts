@@ -56,7 +56,8 @@ const { UPDATING, PAUSED, ROLLBACK_STARTED, ROLLBACK_PAUSED, COMPLETED, ROLLBACK
 const configOf = (service: Service): UpdateConfig | undefined =>
   service.updateStatus?.state === ROLLBACK_STARTED ? service.spec.rollback : service.spec.update;
 
-const running = (service: Service): boolean =>
+/** Whether an update, or its rollback, is under way. */
+export const isUpdating = (service: Service): boolean =>
   service.updateStatus?.state === UPDATING || service.updateStatus?.state === ROLLBACK_STARTED;
 
 /** Whether the slot's tasks must change: one of an old version, or more than one. */
@@ -80,11 +81,13 @@ export function planUpdate(input: UpdateInput): UpdatePlan {
   const state = service.updateStatus?.state;
   if (state === PAUSED || state === ROLLBACK_PAUSED) return NOTHING;
   const dirty = input.slots.filter((slot) => isDirtySlot(slot, input.isDirty));
-  if (dirty.length === 0) return running(service) ? finish(input) : NOTHING;
+  if (dirty.length === 0) return isUpdating(service) ? finish(input) : NOTHING;
   memory.total = Math.max(memory.total, dirty.length);
   const failure = failureStatus(input);
   if (failure !== undefined) return { ...NOTHING, status: failure };
-  const status = running(service) ? undefined : { state: UPDATING, message: 'update in progress' };
+  const status = isUpdating(service)
+    ? undefined
+    : { state: UPDATING, message: 'update in progress' };
   return { ...nextSlots(input, dirty), status };
 }
 

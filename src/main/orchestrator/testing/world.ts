@@ -147,16 +147,14 @@ export class World implements Disposable {
     for (let round = 0; round < 6; round += 1) {
       await this.settle();
       const now = timestampOf(this.env.nowMs());
-      await this.store.update((tx) => {
-        for (const row of Array.from(tx.tasks.all())) {
-          const state = this.#nextState(row);
-          if (state === undefined) continue;
-          const nodeId = row.nodeId === '' ? placeOn(factOf(row)) : row.nodeId;
-          tx.tasks.patch(row.id, {
-            nodeId,
-            status: { ...row.status(), state, timestamp: now, appliedAt: now },
-          });
-        }
+      const ids = this.store.head((view) => Array.from(view.tasks.all(), (row) => row.id));
+      await this.store.batch(ids, (tx, id) => {
+        const row = tx.tasks.get(id);
+        const state = row === undefined ? undefined : this.#nextState(row);
+        if (row === undefined || state === undefined) return;
+        const nodeId = row.nodeId === '' ? placeOn(factOf(row)) : row.nodeId;
+        const status = { ...row.status(), state, timestamp: now, appliedAt: now };
+        tx.tasks.patch(id, { nodeId, status });
       });
     }
     await this.settle();

@@ -139,6 +139,16 @@ import {
   DetachNetworkResponse,
 } from './resource.ts';
 import { WatchMessage, WatchRequest } from './watch.ts';
+import {
+  BackupPart,
+  BackupRequest,
+  LeaveClusterRequest,
+  LeaveClusterResponse,
+  RotateDataKeyRequest,
+  RotateDataKeyResponse,
+  StatusRequest,
+  StatusResponse,
+} from './operations.ts';
 
 /** Every service: its methods with path, message types, streaming and the roles that may call. */
 export const SERVICES = {
@@ -681,6 +691,40 @@ export const SERVICES = {
       response: WatchMessage,
       requestStream: false,
       responseStream: true,
+      roles: ['swarm-manager'],
+    },
+  },
+  Operations: {
+    Status: {
+      path: '/skein.v1.Operations/Status',
+      request: StatusRequest,
+      response: StatusResponse,
+      requestStream: false,
+      responseStream: false,
+      roles: ['swarm-manager'],
+    },
+    RotateDataKey: {
+      path: '/skein.v1.Operations/RotateDataKey',
+      request: RotateDataKeyRequest,
+      response: RotateDataKeyResponse,
+      requestStream: false,
+      responseStream: false,
+      roles: ['swarm-manager'],
+    },
+    Backup: {
+      path: '/skein.v1.Operations/Backup',
+      request: BackupRequest,
+      response: BackupPart,
+      requestStream: false,
+      responseStream: true,
+      roles: ['swarm-manager'],
+    },
+    Leave: {
+      path: '/skein.v1.Operations/Leave',
+      request: LeaveClusterRequest,
+      response: LeaveClusterResponse,
+      requestStream: false,
+      responseStream: false,
       roles: ['swarm-manager'],
     },
   },
