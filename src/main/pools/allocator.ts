@@ -22,6 +22,9 @@ export type AllocatorPoolOptions = { readonly store: Store; readonly env: Env; r
 /** How full a network is: of the addresses it gives by itself, those in use. */
 export type Usage = { readonly used: number; readonly total: number };
 
+/** What the thread gets to finish when nothing that it answers is wanted any more. */
+const STOP_DEADLINE_MS = 250;
+
 type AllocatorLane = Lane<ToAllocator, FromAllocator>;
 
 /** A thread, and what it has been told. */
@@ -81,7 +84,7 @@ export class AllocatorPool implements AsyncDisposable {
     this.#stopped = true;
     this.#unwatch?.();
     this.#tenant = undefined;
-    await this.engine.stop();
+    await this.engine.stop(STOP_DEADLINE_MS);
     await this.#feeding;
     this.#tellUsage(new Map());
     await this.#writer.idle();

@@ -6,29 +6,17 @@
  * A task is *proposed* from the thread's decision until the store has said yes, by an event, or no.
  * Meanwhile it counts as being on its node, whatever older events still say.
  */
-import assert from 'node:assert/strict';
 import { grownInt32, grownUint8, Int32List } from '../../shared/kit/columns.ts';
-import type { TaskClaims, ToPlacement } from '../../shared/lanes/placement.ts';
+import { Int32Queue } from '../../shared/kit/int32-queue.ts';
+import type { GenericClaim, ToPlacement } from '../../shared/lanes/placement.ts';
 import { TaskState } from '../../shared/wire/gen/types.ts';
 import type { TaskRow, View } from '../store/view.ts';
+import { PlacementColumns } from './placement-columns.ts';
 import { claimsOf } from './placement-facts.ts';
+import { AS, meaning, type As } from './placement-meaning.ts';
 import { PlacementNodes } from './placement-nodes.ts';
 import { Numbers } from './placement-numbers.ts';
 import { PlacementShapes } from './placement-shapes.ts';
-
-/** What a task is to placement. */
-const AS = {
-  /** Nothing: not yet, or no longer. */
-  none: 0,
-  waiting: 1,
-  confirming: 2,
-  held: 3,
-  /** Held, and no longer meant to run. */
-  inactive: 4,
-} as const;
-
-/** One of the above. */
-type As = number;
 
 /** The thread decided it, so a refusal makes it wait again by itself. */
 const DECIDED = 1;
@@ -37,40 +25,40 @@ const PROPOSED = 2;
 const DIRTY = 4;
 
 const NOWHERE = -1;
+const NOBODY = -1;
 
 /** A decision that the store is to be asked about. */
 export type Proposal = {
   readonly number: number;
   readonly taskId: string;
+  /** Where the task stands in the store. */
+  readonly place: number;
+  /** The node's number, and its id. */
+  readonly node: number;
   readonly nodeId: string;
+  /** The generic resources that the task gets. */
+  readonly claims: readonly GenericClaim[];
 };
 
 type Send = (message: ToPlacement) => void;
-
-/** Columns of one flush. */
-class Columns {
-  readonly gone = new Int32List();
-  readonly inactive = new Int32List();
-  readonly refused = new Int32List();
-  readonly place = [new Int32List(), new Int32List()] as const;
-  readonly confirm = [new Int32List(), new Int32List(), new Int32List()] as const;
-  readonly held = [new Int32List(), new Int32List(), new Int32List(), new Int32List()] as const;
-  readonly claims: TaskClaims[] = [];
-}
 
 export class PlacementBook {
   readonly nodes = new PlacementNodes();
   readonly shapes = new PlacementShapes();
   readonly #numbers = new Numbers();
-  readonly #numberOf = new Map<string, number>();
   readonly #ids: string[] = [];
+  #place = new Int32Array(0);
+  /** By place in the store: the number of the task that stands there, one too high; or of one that did. */
+  #numberAt = new Int32Array(0);
+  #size = 0;
   #shape = new Int32Array(0);
   #want = new Uint8Array(0);
   #wantNode = new Int32Array(0);
   #told = new Uint8Array(0);
   #toldNode = new Int32Array(0);
   #flags = new Uint8Array(0);
-  #dirty = new Int32List();
+  /** Tasks of which the thread may have to hear, each once. */
+  readonly #dirty = new Int32Queue();
   readonly #failed = new Int32List();
   #turn = 0;
   /** Whether the thread heard something since it last was to decide. */
@@ -79,7 +67,7 @@ export class PlacementBook {
 
   /** Tasks that placement has to do with. */
   get size(): number {
-    return this.#numberOf.size;
+    return this.#size;
   }
 
   /** How many tasks or nodes, whichever are more, wait to be told. */
@@ -90,8 +78,8 @@ export class PlacementBook {
   /** Takes in a stored task. */
   task(row: TaskRow): void {
     const as = meaning(row);
-    const known = this.#numberOf.get(row.id);
-    if (known === undefined) {
+    const known = this.#numberOf(row);
+    if (known === NOBODY) {
       if (as !== AS.none) this.#enter(row, as);
       return;
     }
@@ -104,23 +92,24 @@ export class PlacementBook {
   }
 
   /** A stored task was removed. */
-  taskGone(id: string): void {
-    const known = this.#numberOf.get(id);
-    if (known === undefined) return;
+  taskGone(row: TaskRow): void {
+    const known = this.#numberOf(row);
+    if (known === NOBODY) return;
     this.#settle(known);
     this.#setWant(known, AS.none, '');
   }
 
   /** Takes a decision of the thread; undefined when it is about a task that waits no more. */
-  decided(number: number, node: number): Proposal | undefined {
+  decided(number: number, node: number, claims: readonly GenericClaim[]): Proposal | undefined {
     const told = this.#told[number];
     const nodeId = this.nodes.idOf(node);
     if ((told !== AS.waiting && told !== AS.confirming) || nodeId === undefined) return undefined;
     this.#told[number] = AS.held;
-    this.#moveTold(number, nodeId);
+    this.#moveTold(number, node);
     this.#flags[number] = this.#flag(number) | DECIDED | PROPOSED;
     this.#proposed++;
-    return { number, taskId: this.#ids[number] ?? '', nodeId };
+    const [taskId = '', place = 0] = [this.#ids[number], this.#place[number]];
+    return { number, taskId, place, node, nodeId, claims };
   }
 
   /** The store refused a decision; with `isOver` the task is not to be placed at all. */
@@ -145,7 +134,8 @@ export class PlacementBook {
   forgetTold(): void {
     this.nodes.forgetTold();
     this.shapes.forgetTold();
-    for (const number of this.#numberOf.values()) {
+    for (const [number, id] of this.#ids.entries()) {
+      if (id === '') continue;
       this.#told[number] = AS.none;
       this.#flags[number] = this.#flag(number) & ~DECIDED;
       this.#mark(number);
@@ -187,19 +177,16 @@ export class PlacementBook {
       send(message);
     };
     this.nodes.tell(view, turn, limit, tell);
-    const columns = new Columns();
-    const dirty = this.#dirty;
-    this.#dirty = new Int32List();
-    for (let at = 0; at < dirty.length; at++) {
-      const number = dirty.at(at);
-      if (at >= limit) {
-        this.#dirty.push(number);
-        continue;
-      }
+    const failed = this.#failed.copy();
+    this.#failed.clear();
+    if (failed.length > 0) tell({ t: 'failed', tasks: failed, atMs: nowMs });
+    const columns = new PlacementColumns();
+    for (let left = Math.min(limit, this.#dirty.length); left > 0; left--) {
+      const number = this.#dirty.shift();
       this.#flags[number] = this.#flag(number) & ~DIRTY;
       this.#tellTask(number, columns, view);
     }
-    this.#send(columns, nowMs, tell);
+    columns.send(this.shapes, tell);
     this.shapes.retire(view, turn, tell);
     if (!decide || !this.#owesTurn) return;
     this.#owesTurn = false;
@@ -207,38 +194,22 @@ export class PlacementBook {
     send({ t: 'turn', turn });
   }
 
-  #send(columns: Columns, nowMs: number, send: Send): void {
-    const { gone, inactive, refused, place, confirm, held } = columns;
-    if (this.#failed.length > 0) send({ t: 'failed', tasks: this.#failed.copy(), atMs: nowMs });
-    this.#failed.clear();
-    if (refused.length > 0) send({ t: 'refused', tasks: refused.copy() });
-    if (inactive.length > 0) send({ t: 'inactive', tasks: inactive.copy() });
-    if (gone.length > 0) send({ t: 'gone', tasks: gone.copy() });
-    this.shapes.tell(send);
-    if (held[0].length > 0) {
-      send({
-        t: 'held',
-        tasks: held[0].copy(),
-        shapes: held[1].copy(),
-        nodes: held[2].copy(),
-        active: Uint8Array.from(held[3].copy()),
-        claims: columns.claims,
-      });
-    }
-    if (confirm[0].length > 0) {
-      const [tasks, shapes, nodes] = [confirm[0].copy(), confirm[1].copy(), confirm[2].copy()];
-      send({ t: 'confirm', tasks, shapes, nodes });
-    }
-    if (place[0].length > 0) {
-      send({ t: 'place', tasks: place[0].copy(), shapes: place[1].copy() });
-    }
+  /** @returns the number of a stored task, or `NOBODY` */
+  #numberOf({ id, place }: TaskRow): number {
+    const number = (this.#numberAt[place] ?? 0) - 1;
+    return this.#ids[number] === id ? number : NOBODY;
   }
 
-  #enter(row: TaskRow, as: As): void {
+  /** @returns the task's number from now on */
+  #enter(row: TaskRow, as: As): number {
+    const { id, place } = row;
     const number = this.#numbers.take();
     this.#grow(number);
-    this.#numberOf.set(row.id, number);
-    this.#ids[number] = row.id;
+    this.#numberAt = grownInt32(this.#numberAt, place);
+    this.#numberAt[place] = number + 1;
+    this.#place[number] = place;
+    this.#ids[number] = id;
+    this.#size++;
     this.#shape[number] = this.shapes.take(row);
     this.#want[number] = AS.none;
     this.#wantNode[number] = NOWHERE;
@@ -246,10 +217,12 @@ export class PlacementBook {
     this.#toldNode[number] = NOWHERE;
     this.#flags[number] = 0;
     this.#setWant(number, as, as === AS.waiting ? '' : row.nodeId);
+    return number;
   }
 
   #grow(number: number): void {
     while (this.#ids.length <= number) this.#ids.push('');
+    this.#place = grownInt32(this.#place, number);
     this.#shape = grownInt32(this.#shape, number);
     this.#want = grownUint8(this.#want, number);
     this.#wantNode = grownInt32(this.#wantNode, number);
@@ -271,16 +244,33 @@ export class PlacementBook {
 
   #setWant(number: number, as: As, nodeId: string): void {
     const before = this.#wantNode[number] ?? NOWHERE;
-    this.#wantNode[number] = nodeId === '' ? NOWHERE : this.nodes.take(nodeId);
+    this.#wantNode[number] = this.#takeNode(number, nodeId);
     if (before !== NOWHERE) this.nodes.release(before);
     this.#want[number] = as;
-    this.#mark(number);
+    if (!this.#isTold(number)) this.#mark(number);
   }
 
-  #moveTold(number: number, nodeId: string): void {
+  /** The number of a node that the task is to be on; most often the thread has chosen it. */
+  #takeNode(number: number, nodeId: string): number {
+    if (nodeId === '') return NOWHERE;
+    const told = this.#toldNode[number] ?? NOWHERE;
+    if (told === NOWHERE || this.nodes.idOf(told) !== nodeId) return this.nodes.take(nodeId);
+    this.nodes.hold(told);
+    return told;
+  }
+
+  #moveTold(number: number, node: number): void {
     const before = this.#toldNode[number] ?? NOWHERE;
-    this.#toldNode[number] = nodeId === '' ? NOWHERE : this.nodes.take(nodeId);
+    this.#toldNode[number] = node;
+    if (node !== NOWHERE) this.nodes.hold(node);
     if (before !== NOWHERE) this.nodes.release(before);
+  }
+
+  /** Whether the thread knows of a task what it should, decisions that are with the store aside. */
+  #isTold(number: number): boolean {
+    const told = this.#told[number];
+    if (told === AS.none || told !== this.#want[number]) return false;
+    return told === AS.waiting || this.#toldNode[number] === this.#wantNode[number];
   }
 
   #mark(number: number): void {
@@ -290,26 +280,24 @@ export class PlacementBook {
   }
 
   /** Brings the thread from what it was told of a task to what it should know. */
-  #tellTask(number: number, columns: Columns, view: View): void {
-    const isProposed = (this.#flag(number) & PROPOSED) !== 0;
-    const want = isProposed ? AS.held : (this.#want[number] ?? AS.none);
-    const node = (isProposed ? this.#toldNode[number] : this.#wantNode[number]) ?? NOWHERE;
-    const told = this.#told[number] ?? AS.none;
+  #tellTask(number: number, columns: PlacementColumns, view: View): void {
+    // What was decided is told when the store has answered, with all that goes with it.
+    if ((this.#flag(number) & PROPOSED) !== 0 || this.#isTold(number)) return;
+    const want = this.#want[number] ?? AS.none;
+    const node = this.#wantNode[number] ?? NOWHERE;
+    const told = this.#told[number];
     if (told === AS.none) {
-      // What a former thread decided is told when the store has answered, with all that goes with it.
-      if (isProposed) return;
       if (want === AS.none) this.#retire(number);
       else this.#tellNew(number, { want, node }, { columns, view });
       return;
     }
-    if (told === want && (want === AS.waiting || node === this.#toldNode[number])) return;
     const isSameNode = node === this.#toldNode[number];
     if (told === AS.held && want === AS.inactive && isSameNode) {
       this.#told[number] = AS.inactive;
       columns.inactive.push(number);
     } else if (this.#isUndone(number, want)) {
       this.#told[number] = want;
-      this.#moveTold(number, want === AS.waiting ? '' : (this.nodes.idOf(node) ?? ''));
+      this.#moveTold(number, want === AS.waiting ? NOWHERE : node);
       this.#flags[number] = this.#flag(number) & ~DECIDED;
       columns.refused.push(number);
     } else {
@@ -325,14 +313,12 @@ export class PlacementBook {
   }
 
   /** The thread forgets the number; a task that goes on gets another. */
-  #leave(number: number, want: As, to: { columns: Columns; view: View }): void {
+  #leave(number: number, want: As, to: { columns: PlacementColumns; view: View }): void {
     const id = this.#ids[number] ?? '';
     this.#retire(number);
     const row = want === AS.none ? undefined : to.view.tasks.get(id);
     if (row === undefined || meaning(row) === AS.none) return;
-    this.#enter(row, meaning(row));
-    const fresh = this.#numberOf.get(id);
-    assert.ok(fresh !== undefined, 'a task that entered has a number');
+    const fresh = this.#enter(row, meaning(row));
     const node = this.#wantNode[fresh] ?? NOWHERE;
     this.#tellNew(fresh, { want: meaning(row), node }, to);
   }
@@ -340,57 +326,37 @@ export class PlacementBook {
   #tellNew(
     number: number,
     { want, node }: { readonly want: As; readonly node: number },
-    { columns, view }: { readonly columns: Columns; readonly view: View },
+    { columns, view }: { readonly columns: PlacementColumns; readonly view: View },
   ): void {
     const shape = this.#shape[number] ?? 0;
     this.shapes.need(shape);
     this.#told[number] = want;
-    this.#moveTold(number, node === NOWHERE ? '' : (this.nodes.idOf(node) ?? ''));
+    this.#moveTold(number, node);
     if (want === AS.waiting) {
-      columns.place[0].push(number);
-      columns.place[1].push(shape);
+      columns.place(number, shape);
       return;
     }
-    const list = want === AS.confirming ? columns.confirm : columns.held;
-    list[0].push(number);
-    list[1].push(shape);
-    list[2].push(node);
-    if (want === AS.confirming) return;
-    columns.held[3].push(want === AS.held ? 1 : 0);
+    if (want === AS.confirming) {
+      columns.confirm(number, shape, node);
+      return;
+    }
+    columns.held(number, shape, node, want === AS.held);
     if (!this.shapes.hasGeneric(shape)) return;
     const task = view.tasks.get(this.#ids[number] ?? '')?.toTask();
     const claims = claimsOf(task?.assignedGenericResources ?? []);
-    if (claims.length > 0) columns.claims.push({ task: number, claims });
+    if (claims.length > 0) columns.claims({ task: number, claims });
   }
 
   #retire(number: number): void {
-    const id = this.#ids[number] ?? '';
-    if (this.#numberOf.get(id) === number) this.#numberOf.delete(id);
     this.#ids[number] = '';
+    this.#size--;
     this.#told[number] = AS.none;
     this.#want[number] = AS.none;
     this.shapes.release(this.#shape[number] ?? 0);
-    this.#moveTold(number, '');
+    this.#moveTold(number, NOWHERE);
     const wantNode = this.#wantNode[number] ?? NOWHERE;
     if (wantNode !== NOWHERE) this.nodes.release(wantNode);
     this.#wantNode[number] = NOWHERE;
     this.#numbers.release(number, this.#turn + 1);
   }
-}
-
-/** What a stored task is to placement. */
-function meaning(row: TaskRow): As {
-  if (row.state < TaskState.PENDING || row.state > TaskState.RUNNING) return AS.none;
-  const isWanted = row.desiredState <= TaskState.COMPLETE;
-  if (row.state === TaskState.PENDING) {
-    if (!isWanted) return AS.none;
-    return row.nodeId === '' ? AS.waiting : AS.confirming;
-  }
-  if (row.nodeId === '') return AS.none;
-  return isWanted ? AS.held : AS.inactive;
-}
-
-/** Whether a stored task waits for a node and is to wait no more. */
-export function isObsolete(row: TaskRow): boolean {
-  return row.state === TaskState.PENDING && row.desiredState > TaskState.COMPLETE;
 }

@@ -2,6 +2,7 @@
  * The nodes as the placement thread numbers them. A number lasts as long as the node is stored or a
  * task is on it; what the store says of a node is sent whenever it changed.
  */
+import assert from 'node:assert/strict';
 import type { ToPlacement } from '../../shared/lanes/placement.ts';
 import type { View } from '../store/view.ts';
 import { nodeFacts } from './placement-facts.ts';
@@ -35,6 +36,13 @@ export class PlacementNodes {
     const node = this.#node(id);
     node.tasks++;
     return node.number;
+  }
+
+  /** As `take`, for a node that a task is on already. */
+  hold(number: number): void {
+    const node = this.#byNumber[number];
+    assert(node !== undefined, `no node has the number ${number}`);
+    node.tasks++;
   }
 
   release(number: number): void {

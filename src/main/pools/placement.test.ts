@@ -1,6 +1,7 @@
 /** Placement from the store to the thread and back, with the real thread. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Node } from '../../shared/wire/gen/objects.ts';
 import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import { NodeStatusState, TaskState, type GenericResource } from '../../shared/wire/gen/types.ts';
 import { PlacementCluster } from './testing/placement-cluster.ts';
@@ -27,6 +28,30 @@ test('[PL70] waiting tasks are assigned evenly, and say so', async () => {
     assert.equal(row.err, '');
     assert.ok(Math.abs(row.statusAtMs - Date.now()) < 60_000);
   });
+  assert.deepEqual(cluster.errors, []);
+});
+
+test('[PL70] tasks without a service are placed each by what it asks for', async () => {
+  await using cluster = new PlacementCluster();
+  await cluster.node('small', {}, { nanoCpus: 1e9 });
+  await cluster.node('large');
+  await cluster.lead();
+  const service = await cluster.service({});
+  const alone = { serviceId: '', specVersion: undefined };
+  const network = { id: 'n', driverState: { name: 'overlay' } };
+  const described = { engine: { plugins: [{ type: 'Network', name: 'overlay' }] } };
+  const few = await cluster.tasks(service, 2, alone);
+  const many = await cluster.tasks(service, 2, { ...alone, spec: reserving(2e9).task });
+  await cluster.assigned([...few, ...many]);
+  assert.deepEqual(cluster.spread(many), { large: 2 });
+  await cluster.node('networked', { description: { hostname: 'networked', ...described } });
+  for (const id of ['small', 'large']) {
+    const engine = { engine: { plugins: [] } };
+    await cluster.changeNode(id, (node) => Node.create({ ...node, description: engine }));
+  }
+  const attached = await cluster.tasks(service, 2, { ...alone, networks: [{ network }] });
+  await cluster.assigned(attached);
+  assert.deepEqual(cluster.spread(attached), { networked: 2 }, 'the same spec, and a network');
   assert.deepEqual(cluster.errors, []);
 });
 

@@ -7,6 +7,7 @@
  * be READY and ACTIVE. What fails is undone by the thread and decided again, after the commit that
  * made it fail.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Env } from '../../shared/kit/env.ts';
 import type { Lane } from '../../shared/lanes/lane.ts';
 import type {
@@ -17,40 +18,46 @@ import type {
 } from '../../shared/lanes/placement.ts';
 import { timestampOf } from '../../shared/model/time.ts';
 import { TaskState, TaskStatus } from '../../shared/wire/gen/types.ts';
+import { BITE_MS } from '../kit/bites.ts';
 import type { Log } from '../log.ts';
 import type { Change, Commit, Store, TaskPatch, Transaction } from '../store/transaction.ts';
 import type { View } from '../store/view.ts';
 import { Engine } from './engine.ts';
 import { workerEntry } from './entry.ts';
-import { isObsolete, PlacementBook, type Proposal } from './placement-book.ts';
+import { PlacementBook, type Proposal } from './placement-book.ts';
 import { genericResources, isAvailable } from './placement-facts.ts';
+import { isObsolete } from './placement-meaning.ts';
+import { PlacementVerdicts } from './placement-verdicts.ts';
 
 export type PlacementPoolOptions = { readonly store: Store; readonly env: Env; readonly log: Log };
 
+/** Places in the store that are looked at between two looks at the clock. */
+const READ_PLACES = 256;
 /** Nodes, and tasks, told in one turn of the event loop. */
-const FLUSH_MAX = 5_000;
+const FLUSH_MAX = 1_000;
 /** Decisions with the store from which on no more are taken from the thread. */
 const PROPOSED_MAX = 50_000;
+
+/** What the thread gets to finish when nothing that it answers is wanted any more. */
+const STOP_DEADLINE_MS = 250;
 
 /** What is written with a decision: where a node was chosen, and where it was given. */
 const CHOSEN = 'scheduler assigned task to node';
 const CONFIRMED = 'scheduler confirmed task can run on preassigned node';
 
-type Decision = Proposal & { readonly claims: readonly GenericClaim[] };
-
-/** Each state in which tasks are placement's business. */
-const STATES: readonly TaskState[] = Object.values(TaskState).filter(
-  (state) => state >= TaskState.PENDING && state <= TaskState.RUNNING,
-);
+const NO_CLAIMS: readonly GenericClaim[] = [];
 
 export class PlacementPool {
   readonly #options: PlacementPoolOptions;
   readonly #book = new PlacementBook();
+  readonly #verdicts = new PlacementVerdicts();
   readonly #engine: Engine<ToPlacement, FromPlacement>;
   /** Ids of tasks that wait for a node and are to wait no more. */
   #obsolete: string[] = [];
   /** Decisions that were refused, to be tried again after the next commit. */
   #refused: Proposal[] = [];
+  /** Whether what the store held at the start has not been read yet. */
+  #isReading = true;
   /** Whether the thread has not yet been told all that the store holds. */
   #isRestoring = true;
   #isStopped = false;
@@ -74,8 +81,11 @@ export class PlacementPool {
   async start(): Promise<void> {
     const { store } = this.#options;
     this.#unwatch = store.watch((commit) => this.#onCommit(commit));
-    store.view((view) => this.#read(view));
-    await this.#engine.start();
+    store.view((view) => {
+      for (const node of view.nodes.all()) this.#book.nodes.changed(node.id);
+    });
+    // A thread takes its time to start.
+    await Promise.all([this.#engine.start(), this.#readAll()]);
   }
 
   /** Decides no more; resolves when what was decided before is written. */
@@ -83,7 +93,7 @@ export class PlacementPool {
     this.#isStopped = true;
     this.#unwatch();
     clearImmediate(this.#scheduled);
-    await this.#engine.stop();
+    await this.#engine.stop(STOP_DEADLINE_MS);
     await Promise.allSettled(this.#writes);
   }
 
@@ -99,13 +109,27 @@ export class PlacementPool {
     return { ...seat, tasks: this.#book.size };
   }
 
-  #read(view: View): void {
-    for (const node of view.nodes.all()) this.#book.nodes.changed(node.id);
-    for (const state of STATES) {
-      for (const row of view.tasks.byState(state)) {
-        this.#book.task(row);
-        if (isObsolete(row)) this.#obsolete.push(row.id);
-      }
+  /** In short turns; what commits meanwhile is noted as ever. */
+  async #readAll(): Promise<void> {
+    const { store } = this.#options;
+    let untilMs = performance.now() + BITE_MS;
+    const end = store.view((view) => view.tasks.placesEnd);
+    for (let place = 0; place < end; place += READ_PLACES) {
+      if (this.#isStopped) return;
+      store.view((view) => this.#read(view, place));
+      if (performance.now() < untilMs) continue;
+      await nextTurn();
+      untilMs = performance.now() + BITE_MS;
+    }
+    this.#isReading = false;
+    this.#schedule();
+  }
+
+  #read(view: View, from: number): void {
+    for (const row of view.tasks.byPlace(from, from + READ_PLACES)) {
+      if (row.state < TaskState.PENDING || row.state > TaskState.RUNNING) continue;
+      this.#book.task(row);
+      if (isObsolete(row)) this.#obsolete.push(row.id);
     }
   }
 
@@ -119,7 +143,7 @@ export class PlacementPool {
   #note(change: Change): void {
     switch (change.kind) {
       case 'task':
-        if (change.action === 'remove') return this.#book.taskGone(change.object.id);
+        if (change.action === 'remove') return this.#book.taskGone(change.object);
         if (isObsolete(change.object)) this.#obsolete.push(change.object.id);
         return this.#book.task(change.object);
       case 'node':
@@ -166,7 +190,7 @@ export class PlacementPool {
   #tell(lane: Lane<ToPlacement, FromPlacement>): void {
     const { store, env } = this.#options;
     // A fresh thread decides only when it knows everything, former decisions included.
-    const isBehind = this.#book.proposed > 0 || this.#book.pending > FLUSH_MAX;
+    const isBehind = this.#isReading || this.#book.proposed > 0 || this.#book.pending > FLUSH_MAX;
     if (this.#isRestoring && !isBehind) this.#isRestoring = false;
     const decide = !this.#isRestoring;
     const how = { nowMs: env.nowMs(), limit: FLUSH_MAX, decide };
@@ -175,7 +199,7 @@ export class PlacementPool {
 
   #hear(messages: readonly FromPlacement[]): void | Promise<void> {
     if (this.#isStopped) return;
-    const decisions: Decision[] = [];
+    const decisions: Proposal[] = [];
     const explanations: Explanation[] = [];
     for (const message of messages) {
       switch (message.t) {
@@ -199,26 +223,29 @@ export class PlacementPool {
     await Promise.allSettled(this.#writes);
   }
 
-  #collect(placed: Extract<FromPlacement, { t: 'placed' }>, decisions: Decision[]): void {
-    const claims = new Map(placed.claims.map((held) => [held.task, held.claims]));
-    for (const [index, task] of placed.tasks.entries()) {
-      const proposal = this.#book.decided(task, placed.nodes[index] ?? -1);
-      if (proposal !== undefined) decisions.push({ ...proposal, claims: claims.get(task) ?? [] });
+  #collect(placed: Extract<FromPlacement, { t: 'placed' }>, decisions: Proposal[]): void {
+    const { tasks, nodes } = placed;
+    const claimsOf = new Map(placed.claims.map((held) => [held.task, held.claims]));
+    for (let i = 0; i < tasks.length; i++) {
+      const task = tasks[i] ?? -1;
+      const claims = claimsOf.size === 0 ? NO_CLAIMS : (claimsOf.get(task) ?? NO_CLAIMS);
+      const decision = this.#book.decided(task, nodes[i] ?? -1, claims);
+      if (decision !== undefined) decisions.push(decision);
     }
   }
 
-  #propose(decisions: readonly Decision[]): void {
+  #propose(decisions: readonly Proposal[]): void {
     const { store, env } = this.#options;
     const timestamp = timestampOf(env.nowMs());
     const state = TaskState.ASSIGNED;
     const chosen = TaskStatus.create({ state, timestamp, message: CHOSEN });
     const confirmed = TaskStatus.create({ state, timestamp, message: CONFIRMED });
     const written = store.batch(decisions, (tx, decision) => {
-      const answer = check(tx, decision);
+      const answer = this.#check(tx, decision);
       if (answer === 'over') return this.#book.refused(decision, true);
       if (answer === 'later') return this.#later(decision);
       const status = answer === 'confirmed' ? confirmed : chosen;
-      tx.tasks.patch(decision.taskId, assignment(decision, status));
+      tx.tasks.patch(decision.taskId, assignment(decision, status), decision.place);
     });
     // Tried again after a commit only: a store that takes nothing must not keep the thread busy.
     this.#track(written, () => {
@@ -226,8 +253,19 @@ export class PlacementPool {
     });
   }
 
+  /** What the head says to a decision. */
+  #check(tx: Transaction, decision: Proposal): 'chosen' | 'confirmed' | 'over' | 'later' {
+    const { taskId, place, node, nodeId } = decision;
+    const row = tx.tasks.get(taskId, place);
+    if (row === undefined || row.state !== TaskState.PENDING || isObsolete(row)) return 'over';
+    if (row.nodeId !== '' && row.nodeId !== nodeId) return 'over';
+    if (row.serviceId !== '' && tx.services.get(row.serviceId) === undefined) return 'over';
+    if (!this.#verdicts.isAvailable(tx, node, nodeId)) return 'later';
+    return row.nodeId === '' ? 'chosen' : 'confirmed';
+  }
+
   /** Has a decision made again as soon as the thread knows, or will know, better. */
-  #later(decision: Decision): void {
+  #later(decision: Proposal): void {
     const known = this.#options.store.view((view) => view.nodes.get(decision.nodeId));
     if (known !== undefined && isAvailable(known)) this.#refused.push(decision);
     else this.#book.refused(decision, false);
@@ -274,18 +312,7 @@ export class PlacementPool {
   }
 }
 
-/** What the head says to a decision. */
-function check(tx: Transaction, decision: Decision): 'chosen' | 'confirmed' | 'over' | 'later' {
-  const row = tx.tasks.get(decision.taskId);
-  if (row === undefined || row.state !== TaskState.PENDING || isObsolete(row)) return 'over';
-  if (row.nodeId !== '' && row.nodeId !== decision.nodeId) return 'over';
-  if (row.serviceId !== '' && tx.services.get(row.serviceId) === undefined) return 'over';
-  const node = tx.nodes.get(decision.nodeId);
-  if (node === undefined || !isAvailable(node)) return 'later';
-  return row.nodeId === '' ? 'chosen' : 'confirmed';
-}
-
-function assignment({ nodeId, claims }: Decision, status: TaskStatus): TaskPatch {
+function assignment({ nodeId, claims }: Proposal, status: TaskStatus): TaskPatch {
   if (claims.length === 0) return { nodeId, status };
   return { nodeId, status, assignedGenericResources: genericResources(claims) };
 }

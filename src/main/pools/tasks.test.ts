@@ -96,7 +96,7 @@ const simulated = (plan: Record<string, readonly [number, number]>): ExecutorCho
 
 test(
   'tasks come up, go down and are removed, on several threads',
-  { timeout: 30_000 },
+  { timeout: 120_000 },
   async () => {
     const owner = new Owner(simulated({ prepareMs: [0, 20], stopMs: [0, 20] }), 2);
     await using pool = owner.pool;
@@ -125,7 +125,7 @@ test(
   },
 );
 
-test('[ENG5] a thread that dies under load loses nothing', { timeout: 60_000 }, async () => {
+test('[ENG5] a thread that dies under load loses nothing', { timeout: 120_000 }, async () => {
   const owner = new Owner(simulated({ prepareMs: [0, 300], startMs: [0, 300] }), 2);
   await using pool = owner.pool;
   await pool.start();
@@ -151,7 +151,7 @@ const shellTask = (id: string, script: string): Task =>
     spec: { runtime: { case: 'container', value: { command: ['sh', '-c', script] } } },
   });
 
-test('[ENG5] processes run on when their thread dies', { timeout: 60_000 }, async () => {
+test('[ENG5] processes run on when their thread dies', { timeout: 120_000 }, async () => {
   const stateDir = mkdtempSync(join(tmpdir(), 'skein-pool-'));
   const owner = new Owner({ kind: 'process', stateDir }, 1);
   await using pool = owner.pool;
@@ -184,7 +184,7 @@ test('[ENG5] processes run on when their thread dies', { timeout: 60_000 }, asyn
   rmSync(stateDir, { recursive: true });
 });
 
-test('an executor that cannot describe its machine says why', { timeout: 30_000 }, async () => {
+test('an executor that cannot describe its machine says why', { timeout: 120_000 }, async () => {
   const socketPath = '/nonexistent/docker.sock';
   const owner = new Owner({ kind: 'docker', socketPath, pull: 'missing' }, 1);
   await using pool = owner.pool;

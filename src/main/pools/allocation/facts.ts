@@ -10,17 +10,8 @@ import type {
   PublishedPort,
   SubnetConfig,
 } from '../../../shared/lanes/allocation.ts';
-import {
-  Endpoint,
-  type Network,
-  NetworkAttachment,
-  type Service,
-} from '../../../shared/wire/gen/objects.ts';
-import {
-  EndpointSpecResolutionMode,
-  type ServiceSpec,
-  type TaskSpec,
-} from '../../../shared/wire/gen/specs.ts';
+import { type Network, NetworkAttachment } from '../../../shared/wire/gen/objects.ts';
+import { EndpointSpecResolutionMode, type ServiceSpec } from '../../../shared/wire/gen/specs.ts';
 import {
   type IPAMConfig,
   IPAMConfigAddressFamily,
@@ -28,14 +19,6 @@ import {
   type PortConfig,
   PortConfigPublishMode,
 } from '../../../shared/wire/gen/types.ts';
-
-/** The networks that a task is attached to; those of old services stand in the service's spec. */
-export function networkRefs(
-  spec: TaskSpec,
-  service: Service | undefined,
-): readonly NetworkAttachmentConfig[] {
-  return spec.networks.length > 0 ? spec.networks : (service?.spec.networks ?? []);
-}
 
 /** What the user asks of an overlay network. */
 export function askedOf(network: Network): NetworkGrant {
@@ -120,36 +103,6 @@ export function portsOf(ports: readonly PortConfig[]): PublishedPort[] {
     published: port.publishedPort,
     host: port.publishMode === PortConfigPublishMode.HOST,
   }));
-}
-
-/** Whether a port of the spec goes through the ingress network. */
-export function publishesIngress(spec: ServiceSpec): boolean {
-  return (spec.endpoint?.ports ?? []).some(
-    (port) => port.publishMode === PortConfigPublishMode.INGRESS,
-  );
-}
-
-export type Vip = { readonly networkId: string; readonly addr: string };
-
-/** The endpoint that follows from a spec and what it was given; undefined where there is none. */
-export function endpointOf(
-  spec: ServiceSpec,
-  given: { readonly vips: readonly Vip[]; readonly published: readonly number[] },
-): Endpoint | undefined {
-  if (spec.endpoint === undefined && given.vips.length === 0) return undefined;
-  return Endpoint.create({
-    spec: spec.endpoint,
-    ports: (spec.endpoint?.ports ?? []).map((port, i) => ({
-      ...port,
-      publishedPort: given.published[i] ?? port.publishedPort,
-    })),
-    virtualIps: given.vips,
-  });
-}
-
-/** The endpoint of a service that needs nothing from the allocator. */
-export function plainEndpointOf(spec: ServiceSpec): Endpoint | undefined {
-  return endpointOf(spec, { vips: [], published: [] });
 }
 
 /** An attachment to the network, with what the task's spec says of it. */

@@ -6,6 +6,11 @@
  * Networks are looked at before services, these before nodes, and tasks last, so that whatever a
  * message speaks of has been told before.
  */
+import {
+  networkRefs,
+  plainEndpointOf,
+  publishesIngress,
+} from '../../../shared/model/allocation.ts';
 import { isIngressNetwork } from '../../../shared/model/networks.ts';
 import { millisOf } from '../../../shared/model/time.ts';
 import type { ToAllocator } from '../../../shared/lanes/allocation.ts';
@@ -14,16 +19,7 @@ import type { ServiceSpec } from '../../../shared/wire/gen/specs.ts';
 import { TaskState } from '../../../shared/wire/gen/types.ts';
 import type { Change } from '../../store/transaction.ts';
 import type { TaskRow, View } from '../../store/view.ts';
-import {
-  askedOf,
-  grantedOf,
-  isOurs,
-  networkRefs,
-  plainEndpointOf,
-  portsOf,
-  publishesIngress,
-  wantsVips,
-} from './facts.ts';
+import { askedOf, grantedOf, isOurs, portsOf, wantsVips } from './facts.ts';
 import { Handles, type Known, Roster } from './roster.ts';
 import { TaskGroups } from './task-groups.ts';
 import type { Write } from './writer.ts';
@@ -314,7 +310,7 @@ export class Feed {
 
   /** A task that another leader or an earlier thread has given what it holds. */
   #oldTask(row: TaskRow): void {
-    if (!row.allocated) return;
+    if (!row.attached) return;
     const networks: number[] = [];
     const addresses: string[] = [];
     for (const attachment of row.toTask().networks) {

@@ -8,6 +8,12 @@
  */
 import { deepEqual } from '../../../shared/kit/deep-equal.ts';
 import type { Env } from '../../../shared/kit/env.ts';
+import {
+  endpointOf,
+  networkRefs,
+  PENDING_MESSAGE,
+  type Vip,
+} from '../../../shared/model/allocation.ts';
 import { timestampOf } from '../../../shared/model/time.ts';
 import type { NetworkGrant } from '../../../shared/lanes/allocation.ts';
 import type { NetworkAttachment } from '../../../shared/wire/gen/objects.ts';
@@ -15,20 +21,10 @@ import type { ServiceSpec } from '../../../shared/wire/gen/specs.ts';
 import { TaskState, TaskStatus } from '../../../shared/wire/gen/types.ts';
 import type { Store, Transaction } from '../../store/transaction.ts';
 import type { TaskRow } from '../../store/view.ts';
-import {
-  asNodeLocal,
-  attachmentTo,
-  endpointOf,
-  networkRefs,
-  type Vip,
-  withGrant,
-} from './facts.ts';
+import { asNodeLocal, attachmentTo, withGrant } from './facts.ts';
 
-/** The status of a task that has all it wants from the allocator (behaviour rule 1.2). */
-const PENDING_MESSAGE = 'pending task scheduling';
-
-/** Few enough that making them is a short turn; the next ones are made when these are committed. */
-const WRITES_PER_BATCH = 200;
+/** The next ones are made when these are committed; a batch spreads over as many turns as it takes. */
+const WRITES_PER_BATCH = 2000;
 
 type AddressIn = { readonly networkId: string; readonly addresses: readonly string[] };
 
@@ -151,25 +147,40 @@ export class AllocationWriter {
     const row = newTask(tx, write.id);
     if (row === undefined || row.desiredState >= TaskState.SHUTDOWN) return;
     const service = tx.services.get(row.serviceId);
-    const refs = networkRefs(row.shared().spec, service);
-    const given = new Map(write.addresses.map((one) => [one.networkId, one.addresses]));
-    // What is not in its spec is the ingress network, and comes first.
-    const extra = [...given.keys()].filter((id) => !refs.some((ref) => ref.target === id));
-    const networks: NetworkAttachment[] = [];
-    for (const networkId of new Set([...extra, ...refs.map((ref) => ref.target)])) {
-      const network = tx.networks.get(networkId);
-      if (network === undefined) continue;
-      const ref = refs.find(({ target }) => target === networkId);
-      networks.push(attachmentTo(network, given.get(networkId) ?? [], ref));
-    }
+    const networks = attachmentsOf(tx, write.addresses, networkRefs(row.shared().spec, service));
     const status = TaskStatus.create({
       timestamp: timestampOf(this.#options.env.nowMs()),
       state: TaskState.PENDING,
       message: PENDING_MESSAGE,
     });
     const endpoint = service?.endpoint;
-    tx.tasks.patch(write.id, { status, networks, ...(endpoint === undefined ? {} : { endpoint }) });
+    tx.tasks.patch(write.id, {
+      status,
+      // Most tasks have no networks: what says nothing new is not written.
+      ...(networks.length > 0 || row.attached ? { networks } : {}),
+      ...(endpoint === undefined ? {} : { endpoint }),
+    });
   }
+}
+
+/** The attachments of a task that was given these addresses and whose spec, or service, names these networks. */
+function attachmentsOf(
+  tx: Transaction,
+  addresses: readonly AddressIn[],
+  refs: ReturnType<typeof networkRefs>,
+): readonly NetworkAttachment[] {
+  if (addresses.length === 0 && refs.length === 0) return [];
+  const given = new Map(addresses.map((one) => [one.networkId, one.addresses]));
+  // What is not in its spec is the ingress network, and comes first.
+  const extra = [...given.keys()].filter((id) => !refs.some((ref) => ref.target === id));
+  const networks: NetworkAttachment[] = [];
+  for (const networkId of new Set([...extra, ...refs.map((ref) => ref.target)])) {
+    const network = tx.networks.get(networkId);
+    if (network === undefined) continue;
+    const ref = refs.find(({ target }) => target === networkId);
+    networks.push(attachmentTo(network, given.get(networkId) ?? [], ref));
+  }
+  return networks;
 }
 
 /** The task, if it is still for the allocator to move. */

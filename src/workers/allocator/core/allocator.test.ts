@@ -62,6 +62,21 @@ test('a second subnet of the same family is used when the first is full', () => 
   );
 });
 
+test('[AL17] a task that waits on ingress goes on when its service has left it, though it is full still', () => {
+  const world = new World();
+  world.network({ name: 'ingress', ingress: true, subnet: '10.0.0.0/28' });
+  const service = world.service({ ports: [{ published: 80 }] });
+  const tasks = world.request(14, { service });
+  world.turn();
+  const waiting = tasks.filter((task) => world.addressesOf(task) === undefined);
+  assert.equal(waiting.length, 2, 'the gateway and the VIP');
+  // The address that the service gives back goes to a node.
+  world.node();
+  world.change(service, { ports: [] });
+  world.turn();
+  for (const task of waiting) assert.deepEqual(world.addressesOf(task), []);
+});
+
 test('[AL15] an address asked for is had, or waited for and nothing else', () => {
   const world = new World();
   const network = world.network({ name: 'web', subnet: '10.5.0.0/24' });

@@ -188,11 +188,14 @@ export class Allocator {
   }
 
   #tryService(service: ServiceEntry): void {
+    const left = this.#services.ingressLeftBy(service);
     const outcome = this.#services.tryAllocate(service);
     const text = typeof outcome === 'string' ? outcome : '';
     if (text !== service.text) this.#agenda.wakeAll(service.tasks.drain());
     this.#say(service, text);
     if (typeof outcome === 'string') return;
+    // Its tasks that wait there for an address need none any more.
+    if (left !== undefined) this.#agenda.wakeAll(this.#tasks.waitingIn(left, service));
     const { revision } = service.wants;
     this.#answers.push({ t: 'service', service: service.handle, revision, ...outcome });
   }

@@ -112,6 +112,13 @@ export class ServiceTable {
     }
   }
 
+  /** The ingress network, if the service is on it and wants to be there no more. */
+  ingressLeftBy(service: ServiceEntry): NetworkEntry | undefined {
+    const { ingress } = this.#networks;
+    const isOn = ingress !== undefined && service.vips.has(ingress);
+    return isOn && !service.usesIngress ? ingress : undefined;
+  }
+
   /** Tries to give the service all it wants; on failure it waits, and the text says for what. */
   tryAllocate(service: ServiceEntry): ServiceGrant | string {
     const { wants } = service;

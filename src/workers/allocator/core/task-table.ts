@@ -138,6 +138,16 @@ export class TaskTable {
     for (const held of task.held) held.space.release(held);
   }
 
+  /** The tasks of the service that wait for an address of the network, in their order. */
+  waitingIn(network: NetworkEntry, service: ServiceEntry): TaskEntry[] {
+    return network.spaces
+      .flatMap(({ queue }) => [...queue.waiters(RANK.task)])
+      .filter(
+        (waiter): waiter is TaskEntry =>
+          waiter instanceof TaskEntry && waiter.shape?.service === service.handle,
+      );
+  }
+
   /** Tries to give the task all it asks for; on failure it waits, and the text says for what. */
   tryAllocate(task: TaskEntry): TaskGrant | string {
     const { shape } = task;

@@ -86,6 +86,13 @@ export class WaitQueue {
     return a.first ?? b.first ?? c.first ?? d.first;
   }
 
+  /** Those of the rank, in order; none may join or leave meanwhile. */
+  *waiters(rank: Rank): Generator<Waiter> {
+    for (let waiter = this.#lists[rank].first; waiter !== undefined; waiter = waiter.next) {
+      yield waiter;
+    }
+  }
+
   /** Empties the queue, giving those that stood in it, in the order they are served. */
   *drain(): Generator<Waiter> {
     for (const list of this.#lists) yield* list.drain();

@@ -1,7 +1,7 @@
 /**
  * One search for nodes for the tasks of one shape: what the branches of a pool need to know while it
  * lasts. It gathers what the service has on each node and which nodes are tainted for the shape, and
- * says which of two nodes is better and whether a node may be given one more task.
+ * says how good a node is and whether it may be given one more task.
  *
  * The node order, best first: fewer failures, if either node is tainted; fewer active tasks of the
  * service; fewer active tasks; more room; lower number.
@@ -9,20 +9,46 @@
 import { grownInt32 } from '../../../shared/kit/columns.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
 import { hasLeft } from './filters.ts';
+import type { Filing } from './leaf.ts';
 import { NODES_MAX, type NodeTable } from './node-table.ts';
 import { ROOMS } from './room.ts';
+import type { Tally } from './tally.ts';
+
+/** What it costs to come to a node along the ladder, in the time in which one is listed and sorted. */
+const PASSING_COST = 3;
+
+/** Above every number of replicas. */
+const REPLICAS_MAX = 2 ** 31;
 
 export class Choice {
   readonly nodes: NodeTable;
+  readonly #tally: Tally;
+  #service = -1;
   #profile: CompiledProfile | undefined;
   /** Active tasks of the service on each node, during the search; otherwise 0. */
   #replicas = new Int32Array(0);
+  /** The tally's entry of each node with replicas. */
+  #entries = new Int32Array(0);
   /** Failures on each tainted node, during the search; otherwise 0. */
   #taint = new Int32Array(0);
-  readonly #marked: number[] = [];
+  #links = new Int32Array(0);
+  /** How many nodes the level has that was found last. */
+  #levelNodes = 0;
+  /** Nodes that may be chosen at all, and tasks that are still to be placed: about. */
+  #eligible = 0;
+  #left = 0;
+  /** A node is marked once at most. */
+  #marked = new Int32Array(0);
+  #markedCount = 0;
+  #hasTaint = false;
 
-  constructor(nodes: NodeTable) {
+  constructor(nodes: NodeTable, tally: Tally) {
     this.nodes = nodes;
+    this.#tally = tally;
+  }
+
+  get service(): number {
+    return this.#service;
   }
 
   get profile(): CompiledProfile {
@@ -30,34 +56,76 @@ export class Choice {
     return this.#profile;
   }
 
-  begin(profile: CompiledProfile): void {
+  /** For each node the next one on its list; the lists are their owners'. */
+  get links(): Int32Array {
+    return this.#links;
+  }
+
+  /** @param of how many nodes are eligible, and how many tasks want one */
+  begin(
+    service: number,
+    profile: CompiledProfile,
+    of: { readonly eligible: number; readonly tasks: number },
+  ): void {
+    this.#service = service;
     this.#profile = profile;
-    this.#replicas = grownInt32(this.#replicas, this.nodes.size);
-    this.#taint = grownInt32(this.#taint, this.nodes.size);
+    this.#eligible = of.eligible;
+    this.#left = of.tasks;
+    const { size } = this.nodes;
+    if (size > this.#replicas.length) this.#grow(size);
+    this.#markedCount = this.#tally.nodes(service);
+    this.#tally.list(service, this.#marked, this.#replicas, this.#entries);
+  }
+
+  /** Goes on with the search that was not ended, for so many tasks more. */
+  goOn(tasks: number): void {
+    this.#left = tasks;
   }
 
   end(): void {
-    for (const node of this.#marked) {
-      this.#replicas[node] = 0;
-      this.#taint[node] = 0;
-    }
-    this.#marked.length = 0;
+    const marked = this.#marked;
+    const count = this.#markedCount;
+    for (let i = 0; i < count; i++) this.#replicas[marked[i] ?? 0] = 0;
+    if (this.#hasTaint) for (let i = 0; i < count; i++) this.#taint[marked[i] ?? 0] = 0;
+    this.#hasTaint = false;
+    this.#markedCount = 0;
     this.#profile = undefined;
   }
 
   /** The nodes on which the service has, or got, a task, and those that are tainted. */
-  get marked(): readonly number[] {
+  get marked(): Int32Array {
     return this.#marked;
   }
 
-  setReplicas(node: number, replicas: number): void {
-    if (this.isPlain(node)) this.#marked.push(node);
-    this.#replicas[node] = replicas;
+  /** How many nodes are marked. */
+  get markedCount(): number {
+    return this.#markedCount;
+  }
+
+  get hasTaint(): boolean {
+    return this.#hasTaint;
   }
 
   setTaint(node: number, failures: number): void {
-    if (this.isPlain(node)) this.#marked.push(node);
+    if (this.replicas(node) === 0) this.#marked[this.#markedCount++] = node;
     this.#taint[node] = failures;
+    this.#hasTaint = true;
+  }
+
+  /** Counts one more task of the service on the node. @returns the tally's entry */
+  gain(node: number): number {
+    const replicas = this.replicas(node);
+    let entry = this.#entries[node] ?? 0;
+    this.#left--;
+    if (replicas === 0) {
+      if (this.taint(node) === 0) this.#marked[this.#markedCount++] = node;
+      entry = this.#tally.insert(this.#service, node);
+      this.#entries[node] = entry;
+    } else {
+      this.#tally.add(entry, 1);
+    }
+    this.#replicas[node] = replicas + 1;
+    return entry;
   }
 
   replicas(node: number): number {
@@ -68,18 +136,49 @@ export class Choice {
     return this.#taint[node] ?? 0;
   }
 
-  /** Whether the service has nothing on the node and the node is not tainted. */
-  isPlain(node: number): boolean {
-    return this.replicas(node) === 0 && this.taint(node) === 0;
+  /** The least number of replicas, from the given one on, that an eligible node without taint has; or -1. */
+  nextLevel(from: number, filing: Pick<Filing, 'isEligible'>): number {
+    const marked = this.#marked;
+    let least = Infinity;
+    let nodes = 0;
+    for (let i = 0; i < this.#markedCount; i++) {
+      const node = marked[i] ?? 0;
+      const replicas = this.replicas(node);
+      if (replicas < from || replicas > least) continue;
+      if (this.taint(node) !== 0 || !filing.isEligible(node)) continue;
+      nodes = replicas === least ? nodes + 1 : 1;
+      least = replicas;
+    }
+    this.#levelNodes = nodes;
+    return least === Infinity ? -1 : least;
+  }
+
+  /** How many nodes the level has that `nextLevel` found. */
+  get levelNodes(): number {
+    return this.#levelNodes;
+  }
+
+  /**
+   * Whether to look for the nodes of the level that `nextLevel` found among all: that costs a step for
+   * each node passed until all tasks have one, while a list costs a step for each node on it.
+   */
+  get isDense(): boolean {
+    const nodes = this.#levelNodes;
+    const wanted = Math.min(this.#left, nodes);
+    return wanted * this.#eligible * PASSING_COST < nodes * nodes;
   }
 
   /** Whether an eligible node may be given one more task of the shape. */
-  allows(node: number): boolean {
-    const { profile, nodes } = this;
-    return this.replicas(node) < profile.replicasMax && hasLeft(nodes, node, profile);
+  allows(node: number, profile: CompiledProfile): boolean {
+    return this.replicas(node) < profile.replicasMax && hasLeft(this.nodes, node, profile);
   }
 
-  /** Orders nodes that are equal in taint and replicas; lower is better. */
+  /** The first part of the node order: taint and replicas, lower is better. */
+  grade(node: number): number {
+    return this.taint(node) * REPLICAS_MAX + this.replicas(node);
+  }
+
+  /** Orders nodes of equal grade; lower is better. */
   rank(node: number): number {
     const { nodes } = this;
     return (nodes.activeTasks(node) * ROOMS + ROOMS - 1 - nodes.room(node)) * NODES_MAX + node;
@@ -87,13 +186,14 @@ export class Choice {
 
   /** The node that a rank belongs to. */
   static nodeOf(rank: number): number {
-    return rank % NODES_MAX;
+    return rank - Math.floor(rank / NODES_MAX) * NODES_MAX;
   }
 
-  isBetter(node: number, other: number): boolean {
-    const taint = this.taint(node) - this.taint(other);
-    if (taint !== 0) return taint < 0;
-    const replicas = this.replicas(node) - this.replicas(other);
-    return replicas === 0 ? this.rank(node) < this.rank(other) : replicas < 0;
+  #grow(size: number): void {
+    this.#replicas = grownInt32(this.#replicas, size);
+    this.#entries = grownInt32(this.#entries, size);
+    this.#taint = grownInt32(this.#taint, size);
+    this.#links = grownInt32(this.#links, size);
+    this.#marked = grownInt32(this.#marked, size);
   }
 }

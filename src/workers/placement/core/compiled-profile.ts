@@ -14,14 +14,21 @@ export type CompiledProfile = {
   readonly generic: readonly GenericRequest[];
   readonly rooms: RoomMask;
   readonly hostPorts: readonly number[];
+  /** Whether it takes more from a node than processor time and memory. */
+  readonly takesMore: boolean;
   /** Infinity for no limit. */
   readonly replicasMax: number;
   /** Equal for profiles that find the same nodes eligible and spread over the same labels. */
   readonly poolKey: string;
   /** Equal for profiles that, besides, ask for the same resources and host ports. */
   readonly narrowKey: string;
+  /** The same keys without the spread. */
+  readonly flatKey: string;
+  readonly flatNarrowKey: string;
   /** How often a walk came to a node that had too little left; kept by the walks. */
   wasted: number;
+  /** Journal position at which no node could take a task of any service, -1 before. */
+  exhaustedAt: number;
 };
 
 const SPREADABLE = /^(?:node|engine)\.labels\../i;
@@ -37,7 +44,8 @@ export function compileProfile(profile: Profile): CompiledProfile {
   const { plugins, runtime, nanoCpus, memoryBytes } = profile;
   const generic = summed(profile.generic);
   const hostPorts = [...new Set(profile.hostPorts)];
-  const ofFacts = [constraints, platforms, plugins, runtime, spread];
+  const ofFacts = [constraints, platforms, plugins, runtime];
+  const ofTaking = [nanoCpus, memoryBytes, generic, hostPorts];
   return {
     constraints,
     platforms,
@@ -49,10 +57,14 @@ export function compileProfile(profile: Profile): CompiledProfile {
     generic,
     rooms: roomsFor(nanoCpus, memoryBytes),
     hostPorts,
+    takesMore: generic.length > 0 || hostPorts.length > 0,
     replicasMax: profile.replicasMax === 0 ? Infinity : profile.replicasMax,
-    poolKey: JSON.stringify(ofFacts),
-    narrowKey: JSON.stringify([ofFacts, nanoCpus, memoryBytes, generic, hostPorts]),
+    poolKey: JSON.stringify([ofFacts, spread]),
+    narrowKey: JSON.stringify([ofFacts, spread, ofTaking]),
+    flatKey: JSON.stringify([ofFacts, []]),
+    flatNarrowKey: JSON.stringify([ofFacts, [], ofTaking]),
     wasted: 0,
+    exhaustedAt: -1,
   };
 }
 

@@ -26,6 +26,11 @@ export class FailureLog {
     if (times.length > KEPT_MAX) times.shift();
   }
 
+  /** Whether any failure of the shape is remembered. */
+  knows(shape: number): boolean {
+    return this.#times.size > 0 && this.#times.has(shape);
+  }
+
   /** The nodes that are tainted for the shape now, with their failures; old ones are forgotten. */
   tainted(shape: number, nowMs: number): readonly TaintedNode[] {
     const ofShape = this.#times.get(shape);

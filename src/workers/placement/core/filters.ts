@@ -67,8 +67,16 @@ function hasPlatform(facts: NodeFacts, profile: CompiledProfile): boolean {
 
 /** Whether what the profile reserves is free on the node; what it does not reserve is not asked. */
 function fits(nodes: NodeTable, node: number, profile: CompiledProfile): boolean {
-  if (profile.nanoCpus > 0 && profile.nanoCpus > nodes.freeNanoCpus(node)) return false;
-  if (profile.memoryBytes > 0 && profile.memoryBytes > nodes.freeMemoryBytes(node)) return false;
+  return fitsPlainly(nodes, node, profile) && fitsGenerically(nodes, node, profile);
+}
+
+function fitsPlainly(nodes: NodeTable, node: number, profile: CompiledProfile): boolean {
+  const { nanoCpus, memoryBytes } = profile;
+  if (nanoCpus > 0 && nanoCpus > nodes.freeNanoCpus(node)) return false;
+  return memoryBytes === 0 || memoryBytes <= nodes.freeMemoryBytes(node);
+}
+
+function fitsGenerically(nodes: NodeTable, node: number, profile: CompiledProfile): boolean {
   for (const { kind, count } of profile.generic) {
     if (nodes.freeGeneric(node, kind) < count) return false;
   }
@@ -77,7 +85,11 @@ function fits(nodes: NodeTable, node: number, profile: CompiledProfile): boolean
 
 /** Whether the node has left what the profile takes from it: resources and host ports. */
 export function hasLeft(nodes: NodeTable, node: number, profile: CompiledProfile): boolean {
-  return fits(nodes, node, profile) && nodes.portsFree(node, profile.hostPorts);
+  if (!fitsPlainly(nodes, node, profile)) return false;
+  return (
+    !profile.takesMore ||
+    (fitsGenerically(nodes, node, profile) && nodes.portsFree(node, profile.hostPorts))
+  );
 }
 
 /**

@@ -15,8 +15,17 @@ export class Fork {
   readonly parent: Fork | undefined;
   readonly branches = new Map<string, Branch>();
   count = 0;
-  readonly #heap: Branch[] = [];
-  #choice: Choice | undefined;
+  /** How good the best node is, in the terms of the choice. */
+  grade = 0;
+  rank = 0;
+  /** The branches in the order of this search, and how good each is: count, grade and rank. */
+  #open: Branch[] = [];
+  #counts = new Int32Array(0);
+  #grades = new Float64Array(0);
+  #ranks = new Float64Array(0);
+  /** Indices of branches that can take a task. */
+  #heap = new Int32Array(0);
+  #size = 0;
 
   constructor(parent: Fork | undefined) {
     this.parent = parent;
@@ -24,64 +33,97 @@ export class Fork {
 
   /** Starts a search in this branch and all below it. */
   begin(choice: Choice): void {
-    this.#choice = choice;
     this.count = 0;
-    this.#heap.length = 0;
+    this.#size = 0;
     for (const branch of this.branches.values()) branch.begin(choice);
   }
 
   /** Builds the heaps, once the marked nodes are all added and counted. */
   ready(): void {
-    for (const branch of this.branches.values()) {
+    const branches = this.#sized();
+    for (let index = 0; index < branches.length; index++) {
+      const branch = branches[index];
       if (branch instanceof Fork) branch.ready();
-      if (branch.peek() >= 0) this.#heap.push(branch);
+      if (this.#look(index)) this.#heap[this.#size++] = index;
     }
-    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at--) this.#siftDown(at);
+    for (let at = (this.#size >> 1) - 1; at >= 0; at--) this.#siftDown(at);
   }
 
   /** The node for the next task, or -1. */
   peek(): number {
-    return this.#heap[0]?.peek() ?? -1;
+    const top = this.#size > 0 ? this.#open[this.#heap[0] ?? 0] : undefined;
+    if (top === undefined) return -1;
+    const node = top.peek();
+    // Nothing is compared with the root.
+    if (this.parent === undefined) return node;
+    this.grade = top.grade;
+    this.rank = top.rank;
+    return node;
   }
 
   /** Goes on after the node last peeked was given a task. */
   advance(): void {
-    const top = this.#heap[0];
-    if (top === undefined) return;
+    const top = this.#heap[0] ?? 0;
+    if (this.#size === 0) return;
     this.count++;
-    top.advance();
-    if (top.peek() < 0) {
-      const last = this.#heap.pop();
-      if (last === undefined || this.#heap.length === 0) return;
-      this.#heap[0] = last;
+    this.#open[top]?.advance();
+    if (!this.#look(top)) {
+      this.#size--;
+      if (this.#size === 0) return;
+      this.#heap[0] = this.#heap[this.#size] ?? 0;
     }
     this.#siftDown(0);
   }
 
+  /** All branches, with room for what is known of each. */
+  #sized(): readonly Branch[] {
+    if (this.#open.length !== this.branches.size) {
+      this.#open = [...this.branches.values()];
+      this.#counts = new Int32Array(this.#open.length);
+      this.#grades = new Float64Array(this.#open.length);
+      this.#ranks = new Float64Array(this.#open.length);
+      this.#heap = new Int32Array(this.#open.length);
+    }
+    return this.#open;
+  }
+
+  /** Takes in how good a branch is; false if it can take no task. */
+  #look(index: number): boolean {
+    const branch = this.#open[index];
+    if (branch === undefined || branch.peek() < 0) return false;
+    this.#counts[index] = branch.count;
+    this.#grades[index] = branch.grade;
+    this.#ranks[index] = branch.rank;
+    return true;
+  }
+
   #siftDown(start: number): void {
     const heap = this.#heap;
-    const moving = heap[start];
-    if (moving === undefined) return;
+    const size = this.#size;
+    const moving = heap[start] ?? 0;
     let at = start;
     for (;;) {
-      const child = this.#betterChild(at);
-      const branch = heap[child];
-      if (branch === undefined || !this.#isBefore(branch, moving)) break;
-      heap[at] = branch;
+      let child = 2 * at + 1;
+      if (child >= size) break;
+      let index = heap[child] ?? 0;
+      const other = child + 1 < size ? (heap[child + 1] ?? 0) : index;
+      if (other !== index && this.#isBefore(other, index)) {
+        child++;
+        index = other;
+      }
+      if (!this.#isBefore(index, moving)) break;
+      heap[at] = index;
       at = child;
     }
     heap[at] = moving;
   }
 
-  #betterChild(at: number): number {
-    const left = this.#heap[2 * at + 1];
-    const right = this.#heap[2 * at + 2];
-    if (left === undefined || right === undefined) return 2 * at + 1;
-    return this.#isBefore(right, left) ? 2 * at + 2 : 2 * at + 1;
-  }
-
-  #isBefore(branch: Branch, other: Branch): boolean {
-    if (branch.count !== other.count) return branch.count < other.count;
-    return this.#choice?.isBetter(branch.peek(), other.peek()) ?? false;
+  /** Whether a branch is to get a task before another; both were looked at. */
+  #isBefore(index: number, other: number): boolean {
+    const count = (this.#counts[index] ?? 0) - (this.#counts[other] ?? 0);
+    if (count !== 0) return count < 0;
+    const grade = (this.#grades[index] ?? 0) - (this.#grades[other] ?? 0);
+    if (grade !== 0) return grade < 0;
+    return (this.#ranks[index] ?? 0) < (this.#ranks[other] ?? 0);
   }
 }

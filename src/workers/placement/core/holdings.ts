@@ -1,9 +1,12 @@
 /** Tasks on nodes: everything that changes together when one comes, stops counting, or goes. */
 import type { GenericClaim } from '../../../shared/lanes/placement.ts';
 import type { NodeTable } from './node-table.ts';
-import type { Shape, Shapes } from './shapes.ts';
+import type { Shapes } from './shapes.ts';
 import type { Tally } from './tally.ts';
 import type { TaskTable } from './task-table.ts';
+
+const NOT_COUNTED = -1;
+const NO_CLAIMS: readonly GenericClaim[] = [];
 
 export class Holdings {
   readonly #nodes: NodeTable;
@@ -27,43 +30,48 @@ export class Holdings {
 
   /** A task that is on a node already. */
   restore(task: number, node: number, isActive: boolean, claims: readonly GenericClaim[]): void {
-    const shape = this.#shapes.get(this.#tasks.shape(task));
-    this.#nodes.hold(node, shape.profile, claims);
-    if (claims.length > 0) this.#claims.set(task, claims);
-    this.#tasks.hold(task, node, isActive);
-    if (isActive) this.#activate(shape, node);
+    const shape = this.#tasks.shape(task);
+    this.#nodes.hold(node, this.#shapes.profile(shape), claims);
+    this.claim(task, claims);
+    const entry = isActive ? this.#tally.count(this.#shapes.service(shape), node) : NOT_COUNTED;
+    this.#tasks.hold(task, node, entry);
+    if (isActive) this.#nodes.activate(node);
   }
 
-  /** A task for which the node was just found fit. @returns the generic resources it gets */
-  place(task: number, node: number, shape: Shape): readonly GenericClaim[] {
-    const claims = this.#nodes.place(node, shape.profile);
-    if (claims.length > 0) this.#claims.set(task, claims);
-    this.#tasks.hold(task, node, true);
-    this.#activate(shape, node);
+  /** A task with a given node, which was just found fit. @returns the generic resources it gets */
+  confirm(task: number, node: number): readonly GenericClaim[] {
+    const shape = this.#tasks.shape(task);
+    const claims = this.#nodes.place(node, this.#shapes.profile(shape));
+    this.claim(task, claims);
+    this.#tasks.hold(task, node, this.#tally.count(this.#shapes.service(shape), node));
     return claims;
+  }
+
+  /** The task has these generic resources. */
+  claim(task: number, claims: readonly GenericClaim[]): void {
+    if (claims.length > 0) this.#claims.set(task, claims);
   }
 
   /** The task is no longer meant to run. */
   deactivate(task: number): void {
     if (!this.#tasks.isActive(task)) return;
     this.#tasks.deactivate(task);
-    const node = this.#tasks.node(task);
-    const { service } = this.#shapes.get(this.#tasks.shape(task));
-    this.#nodes.deactivate(node);
-    this.#tally.add(service, node, -1);
+    this.#nodes.deactivate(this.#tasks.node(task));
+    this.#tally.add(this.#tasks.entry(task), -1);
   }
 
   /** The task holds nothing any more. */
   release(task: number): void {
     this.deactivate(task);
-    const { profile } = this.#shapes.get(this.#tasks.shape(task));
-    const claims = this.#claims.get(task);
-    if (claims !== undefined) this.#claims.delete(task);
-    this.#nodes.release(this.#tasks.node(task), profile, claims ?? []);
+    const profile = this.#shapes.profile(this.#tasks.shape(task));
+    this.#nodes.release(this.#tasks.node(task), profile, this.#takeClaims(task));
   }
 
-  #activate(shape: Shape, node: number): void {
-    this.#nodes.activate(node);
-    this.#tally.add(shape.service, node, 1);
+  #takeClaims(task: number): readonly GenericClaim[] {
+    if (this.#claims.size === 0) return NO_CLAIMS;
+    const claims = this.#claims.get(task);
+    if (claims === undefined) return NO_CLAIMS;
+    this.#claims.delete(task);
+    return claims;
   }
 }

@@ -11,15 +11,15 @@ test('[PL63] a reader of the journal sees every node touched since, once', () =>
       const before = touches.slice(0, split);
       const after = touches.slice(split);
       for (const node of before) journal.touch(node);
-      const position = journal.head;
+      const position = journal.read();
       for (const node of after) journal.touch(node);
       const seen: number[] = [];
       for (let at = position; at < journal.head; at++) {
         const node = journal.nodeAt(at);
         if (node >= 0) seen.push(node);
       }
-      const latestFirst = [...new Set(after.toReversed())];
-      assert.deepEqual(seen, latestFirst.toReversed());
+      assert.equal(new Set(seen).size, seen.length, 'no node twice');
+      assert.deepEqual(new Set(seen), new Set(after));
       for (const node of touches) {
         assert.equal(journal.touchedSince(position, node), after.includes(node));
       }
@@ -29,7 +29,10 @@ test('[PL63] a reader of the journal sees every node touched since, once', () =>
 
 test('[PL63] a journal that dropped entries says so', () => {
   const journal = new Journal();
-  for (let round = 0; round < 3_000; round++) journal.touch(round % 7);
+  for (let round = 0; round < 3_000; round++) {
+    journal.touch(round % 7);
+    journal.read();
+  }
   assert.equal(journal.reachesBack(0), false);
   assert.equal(journal.reachesBack(journal.head), true);
   assert.equal(journal.touchedSince(journal.head - 1, 2_999 % 7), true);

@@ -19,14 +19,24 @@ export class Journal {
   #base = 0;
   /** Position after each node's latest entry; 0 when it has none. */
   #latest = new Float64Array(64);
+  /** The position up to which somebody has read. */
+  #readTo = 0;
 
   /** The position after the newest entry. */
   get head(): number {
     return this.#base + this.#length;
   }
 
+  /** The head, for a reader who has seen all up to there and comes back for the rest. */
+  read(): number {
+    this.#readTo = this.head;
+    return this.#readTo;
+  }
+
   /** Notes that the node is to be looked at again. */
   touch(node: number): void {
+    // An entry that nobody has read yet says it already.
+    if ((this.#latest[node] ?? 0) > this.#readTo) return;
     this.#latest = grownFloat64(this.#latest, node);
     if (this.#length > Math.max(KEPT_MIN, KEPT_PER_NODE * this.#latest.length)) this.#trim();
     this.#entries = grownInt32(this.#entries, this.#length);

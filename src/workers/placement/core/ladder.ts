@@ -3,7 +3,7 @@
  * Walking it gives the node order of a service that has no task anywhere: fewest tasks first, then
  * the roomiest, then the lowest number.
  */
-import { NumberSet } from './number-set.ts';
+import { NumberSet, type SparePages } from './number-set.ts';
 import { highestRoom, type RoomMask, ROOMS } from './room.ts';
 
 /** Where a walk is: the rung, the room in it, and the least node number not yet seen there. */
@@ -24,18 +24,21 @@ class Rung {
 
 export class Ladder {
   readonly #rungs: (Rung | undefined)[] = [];
+  readonly #spare: SparePages = [];
   /** No rung below this one holds a node. */
   #lowest = 0;
 
   file(node: number, tasks: number, room: number): void {
-    while (this.#rungs.length <= tasks) this.#rungs.push(undefined);
-    const rung = this.#rungs[tasks] ?? new Rung();
-    this.#rungs[tasks] = rung;
-    const set = rung.rooms[room] ?? new NumberSet();
-    rung.rooms[room] = set;
+    const rung = this.#rungs[tasks] ?? this.#newRung(tasks);
+    const set = rung.rooms[room] ?? (rung.rooms[room] = new NumberSet(this.#spare));
+    if (set.size === 0) rung.mark(room, true);
     set.add(node);
-    rung.mark(room, true);
+  }
+
+  #newRung(tasks: number): Rung {
+    while (this.#rungs.length <= tasks) this.#rungs.push(undefined);
     if (tasks < this.#lowest) this.#lowest = tasks;
+    return (this.#rungs[tasks] = new Rung());
   }
 
   unfile(node: number, tasks: number, room: number): void {

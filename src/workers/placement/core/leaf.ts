@@ -1,16 +1,20 @@
 /**
  * A leaf of a pool: the nodes with the same values of all spread labels, in the node order.
  *
- * Nodes on which the service has nothing come from the ladder. Those on which it has something, and
- * those that got something in this search, stand in lists by how many it is; a list is sorted when
- * its turn comes and then walked once, for what happens to a node moves it to a later list. So the
- * whole search costs about one step a task, however many tasks and nodes there are.
+ * A search goes level by level: first the nodes on which the service has nothing, then those with one
+ * task, and so on; what happens to a node moves it to a later level. A level is walked in one of two
+ * ways. *Along the ladder*, which holds all nodes in order, passing over those of other levels: where
+ * most nodes are of the level, or few are needed. Or *along a list* of the nodes of the level, sorted
+ * when its turn comes. So a search costs about one step a task, however many tasks and nodes there are.
  */
+import { grownFloat64, grownInt32, Int32List } from '../../../shared/kit/columns.ts';
 import { Choice } from './choice.ts';
 import { Ladder, type Place } from './ladder.ts';
 
 /** Who keeps note of where nodes are filed. */
 export type Filing = {
+  /** Whether the node is in a ladder. */
+  readonly isEligible: (node: number) => boolean;
   /** Hears that a node has too little left for the tasks of the search. */
   readonly refuse: (node: number, leaf: Leaf) => void;
   /** Files a node again if it is not where it belongs by now; true if it moved. */
@@ -27,19 +31,30 @@ export class Leaf {
   /** Which leaf of its pool it is. */
   readonly index: number;
   readonly ladder = new Ladder();
+  /** How many nodes are in the ladder; its filer counts them. */
+  filed = 0;
   count = 0;
+  /** How good the node is that was last peeked, in the terms of the choice. */
+  grade = 0;
+  rank = 0;
   readonly #filing: Filing;
   #choice: Choice | undefined;
   readonly #place: Place = { rung: 0, room: 0, from: 0 };
-  #plainLeft = false;
-  /** Nodes by number of replicas, to be walked in turn. */
-  #lists: (number[] | undefined)[] = [];
-  /** The list being walked: its number of replicas, its nodes' ranks in order, and how far. */
-  #replicas = -1;
+  /** The number of replicas of the nodes that are walked now. */
+  #level = 0;
+  #isOnLadder = false;
+  /** How many nodes of the level the walk along the ladder may still come to. */
+  #unseen = 0;
+  /** Whether nodes of later levels are on the lists; else they are found along the ladder. */
+  #isListing = false;
+  readonly #lists = new NodeLists();
+  /** The list being walked: its nodes in order, their ranks, and how far. */
+  #nodes = new Int32Array(0);
   #ranks = new Float64Array(0);
+  #listed = 0;
   #walked = 0;
   /** Tainted nodes, which come after all others, fewest failures first. */
-  #tainted: number[] = [];
+  readonly #tainted = new Int32List();
   #candidate = NOBODY;
   /** The node that got the last task, until it is put on its list. */
   #placed = NOBODY;
@@ -55,20 +70,29 @@ export class Leaf {
     this.#choice = choice;
     this.count = 0;
     this.ladder.start(this.#place);
-    this.#plainLeft = true;
-    this.#lists.length = 0;
-    this.#replicas = -1;
-    this.#ranks = EMPTY;
+    this.#level = 0;
+    this.#isOnLadder = true;
+    this.#unseen = this.filed;
+    // Levels are counted for the whole pool: a leaf that is only part of it keeps lists of its own.
+    this.#isListing = this.parent !== undefined;
+    this.#lists.clear();
+    this.#listed = 0;
     this.#walked = 0;
-    this.#tainted.length = 0;
+    this.#tainted.clear();
     this.#candidate = NOBODY;
     this.#placed = NOBODY;
   }
 
   /** Adds an eligible node on which the service has a task, or which is tainted. */
   addMarked(node: number, choice: Choice): void {
+    this.#unseen--;
     if (choice.taint(node) > 0) this.#tainted.push(node);
-    else this.#list(node, choice);
+    else if (this.#isListing) this.#lists.add(node, choice.replicas(node), choice.links);
+  }
+
+  /** Instead of `addMarked`, for the only leaf of a pool and where no node is tainted. */
+  skipMarked(count: number): void {
+    this.#unseen -= count;
   }
 
   /** The best node that may be given a task, or -1. */
@@ -76,13 +100,21 @@ export class Leaf {
     if (this.#candidate !== NOBODY) return this.#candidate;
     const choice = this.#choice;
     if (choice === undefined) return NOBODY;
-    if (this.#placed !== NOBODY) this.#list(this.#placed, choice);
+    if (this.#placed !== NOBODY && this.#isListing) {
+      this.#lists.add(this.#placed, choice.replicas(this.#placed), choice.links);
+    }
     this.#placed = NOBODY;
-    if (this.#plainLeft) this.#candidate = this.#nextPlain(choice);
-    if (this.#candidate !== NOBODY) return this.#candidate;
-    this.#plainLeft = false;
-    this.#candidate = this.#nextListed(choice);
-    return this.#candidate;
+    let node = NOBODY;
+    do {
+      node = this.#isOnLadder ? this.#nextOnLadder(choice) : this.#nextOnList(choice);
+    } while (node === NOBODY && this.#nextLevel(choice));
+    this.#candidate = node;
+    if (node === NOBODY) return node;
+    // Only forks compare branches.
+    if (this.parent === undefined) return node;
+    this.grade = choice.grade(node);
+    this.rank = choice.rank(node);
+    return node;
   }
 
   /** Goes on after the node last peeked was given a task. */
@@ -92,74 +124,147 @@ export class Leaf {
     this.count++;
   }
 
-  #list(node: number, choice: Choice): void {
-    const replicas = choice.replicas(node);
-    const list = this.#lists[replicas];
-    if (list === undefined) this.#lists[replicas] = [node];
-    else list.push(node);
-  }
-
-  #nextPlain(choice: Choice): number {
-    const { rooms } = choice.profile;
-    for (;;) {
-      const node = this.ladder.next(this.#place, rooms);
+  #nextOnLadder(choice: Choice): number {
+    const { profile } = choice;
+    const level = this.#level;
+    if (level >= profile.replicasMax) return NOBODY;
+    while (this.#unseen > 0) {
+      const node = this.ladder.next(this.#place, profile.rooms);
       if (node === NOBODY) return NOBODY;
       if (this.#filing.refile(node, this)) continue;
-      if (!choice.isPlain(node)) continue;
-      if (choice.allows(node)) return node;
-      choice.profile.wasted++;
+      if (choice.replicas(node) !== level || choice.taint(node) !== 0) continue;
+      this.#unseen--;
+      if (choice.allows(node, profile)) return node;
+      profile.wasted++;
       this.#filing.refuse(node, this);
     }
+    return NOBODY;
   }
 
-  #nextListed(choice: Choice): number {
-    for (;;) {
-      while (this.#walked < this.#ranks.length) {
-        const node = Choice.nodeOf(this.#ranks[this.#walked++] ?? 0);
-        if (choice.allows(node)) return node;
+  #nextOnList(choice: Choice): number {
+    const { profile } = choice;
+    while (this.#walked < this.#listed) {
+      const node = this.#nodes[this.#walked++] ?? NOBODY;
+      if (choice.allows(node, profile)) return node;
+    }
+    return NOBODY;
+  }
+
+  /** Goes to the next level that has nodes; false if there is none. */
+  #nextLevel(choice: Choice): boolean {
+    if (!this.#isListing) {
+      const level = choice.nextLevel(this.#level + 1, this.#filing);
+      if (level < 0) return this.#nextTainted(choice);
+      if (choice.isDense) {
+        this.#level = level;
+        this.#unseen = choice.levelNodes;
+        this.ladder.start(this.#place);
+        return true;
       }
-      if (!this.#nextList(choice) && !this.#nextTainted(choice)) return NOBODY;
+      this.#makeLists(choice);
+    }
+    return this.#nextList(choice, this.#level + 1) || this.#nextTainted(choice);
+  }
+
+  /** From here on the levels are lists. */
+  #makeLists(choice: Choice): void {
+    this.#isListing = true;
+    const { marked, links } = choice;
+    // The service's oldest node stands last: lists made from there are mostly in order.
+    for (let i = choice.markedCount - 1; i >= 0; i--) {
+      const node = marked[i] ?? 0;
+      if (choice.taint(node) > 0 || !this.#filing.isEligible(node)) continue;
+      this.#lists.add(node, choice.replicas(node), links);
     }
   }
 
-  /** Sorts the list with the next higher number of replicas; false if there is none. */
-  #nextList(choice: Choice): boolean {
-    for (let replicas = this.#replicas + 1; replicas < this.#lists.length; replicas++) {
-      const list = this.#lists[replicas];
-      if (list === undefined) continue;
-      this.#lists[replicas] = undefined;
-      this.#replicas = replicas;
-      this.#ranks = sortedRanks(list, choice);
-      this.#walked = 0;
-      return true;
+  /** Sorts the next list that is not below a level; false if there is none. */
+  #nextList(choice: Choice, from: number): boolean {
+    const level = this.#lists.next(from);
+    if (level < 0) return false;
+    let length = 0;
+    let isSorted = true;
+    let before = -1;
+    const { links } = choice;
+    for (let node = this.#lists.take(level); node >= 0; node = links[node] ?? NOBODY) {
+      const rank = choice.rank(node);
+      if (length >= this.#ranks.length) this.#grow(length);
+      this.#ranks[length] = rank;
+      this.#nodes[length++] = node;
+      if (rank < before) isSorted = false;
+      before = rank;
     }
-    return false;
+    if (!isSorted) this.#sort(length);
+    this.#level = level;
+    this.#isOnLadder = false;
+    this.#listed = length;
+    this.#walked = 0;
+    return true;
   }
 
-  /** Makes lists of the tainted nodes with the fewest failures; false if no tainted node is left. */
+  #sort(length: number): void {
+    this.#ranks.subarray(0, length).sort();
+    for (let i = 0; i < length; i++) this.#nodes[i] = Choice.nodeOf(this.#ranks[i] ?? 0);
+  }
+
+  #grow(length: number): void {
+    this.#ranks = grownFloat64(this.#ranks, length);
+    this.#nodes = grownInt32(this.#nodes, length);
+  }
+
+  /** Goes to the tainted nodes with the fewest failures; false if no tainted node is left. */
   #nextTainted(choice: Choice): boolean {
     if (this.#tainted.length === 0) return false;
-    const failures = Math.min(...this.#tainted.map((node) => choice.taint(node)));
-    const next = this.#tainted.filter((node) => choice.taint(node) === failures);
-    this.#tainted = this.#tainted.filter((node) => choice.taint(node) !== failures);
-    this.#lists.length = 0;
-    this.#replicas = -1;
-    for (const node of next) this.#list(node, choice);
-    return true;
+    const tainted = [...this.#tainted.copy()];
+    const failures = tainted.reduce((least, node) => Math.min(least, choice.taint(node)), Infinity);
+    this.#tainted.clear();
+    this.#lists.clear();
+    this.#isListing = true;
+    for (const node of tainted) {
+      if (choice.taint(node) > failures) this.#tainted.push(node);
+      else this.#lists.add(node, choice.replicas(node), choice.links);
+    }
+    return this.#nextList(choice, 0);
   }
 }
 
-const EMPTY = new Float64Array(0);
+/** Lists of nodes by number of replicas, each in the order of adding; a node is on one at most. */
+class NodeLists {
+  /** First and last node of each list, one too high; 0 for none. */
+  #ends = new Int32Array(16);
+  /** Above every number of replicas with a list. */
+  #size = 0;
 
-function sortedRanks(list: readonly number[], choice: Choice): Float64Array<ArrayBuffer> {
-  const ranks = new Float64Array(list.length);
-  let isSorted = true;
-  let before = -1;
-  for (let i = 0; i < list.length; i++) {
-    const rank = choice.rank(list[i] ?? 0);
-    ranks[i] = rank;
-    if (rank < before) isSorted = false;
-    before = rank;
+  clear(): void {
+    if (this.#size > 0) this.#ends.fill(0, 0, 2 * this.#size);
+    this.#size = 0;
   }
-  return isSorted ? ranks : ranks.toSorted();
+
+  add(node: number, replicas: number, links: Int32Array): void {
+    const at = 2 * replicas;
+    if (at + 1 >= this.#ends.length) this.#ends = grownInt32(this.#ends, at + 1);
+    const ends = this.#ends;
+    const last = (ends[at + 1] ?? 0) - 1;
+    if (last < 0) ends[at] = node + 1;
+    else links[last] = node;
+    ends[at + 1] = node + 1;
+    links[node] = NOBODY;
+    if (replicas >= this.#size) this.#size = replicas + 1;
+  }
+
+  /** The least number of replicas with a list that is not below `from`, or -1. */
+  next(from: number): number {
+    for (let replicas = from; replicas < this.#size; replicas++) {
+      if (this.#ends[2 * replicas] !== 0) return replicas;
+    }
+    return NOBODY;
+  }
+
+  /** Empties a list. @returns its first node; the links lead to the others */
+  take(replicas: number): number {
+    const first = (this.#ends[2 * replicas] ?? 0) - 1;
+    this.#ends[2 * replicas] = 0;
+    this.#ends[2 * replicas + 1] = 0;
+    return first;
+  }
 }

@@ -58,7 +58,7 @@ export class NodeTable {
 
   /** Makes room in the columns for a node number. */
   ensure(node: number): void {
-    assert.ok(node >= 0 && node < NODES_MAX, `node number ${node} is out of range`);
+    if (node < 0 || node >= NODES_MAX) assert.fail(`node number ${node} is out of range`);
     if (node < this.#size) return;
     this.#size = node + 1;
     this.#factsAge = grownInt32(this.#factsAge, node);
@@ -118,9 +118,10 @@ export class NodeTable {
     if (claims.length > 0) this.#stock(node).hold(claims);
   }
 
-  /** Puts a task on the node and gives it the generic resources it asks for. */
+  /** Puts an active task on the node and gives it the generic resources it asks for. */
   place(node: number, profile: CompiledProfile): readonly GenericClaim[] {
     this.#reserve(node, profile);
+    this.#active[node] = this.activeTasks(node) + 1;
     return profile.generic.length === 0 ? NO_CLAIMS : this.#stock(node).claim(profile.generic);
   }
 

@@ -8,11 +8,22 @@ const PAGE_BITS = 10;
 /** Words of a page; one more word after them has a bit for each word that is not zero. */
 const PAGE_WORDS = 32;
 
+/** Empty pages for the next set that needs one: sets that fill as others drain share them. */
+export type SparePages = Int32Array[];
+
+/** Spare pages kept at most. */
+const SPARE_MAX = 64;
+
 export class NumberSet {
+  readonly #spare: SparePages;
   readonly #pages: (Int32Array | undefined)[] = [];
   /** A bit for each page that exists. */
   #pageMask = new Int32Array(1);
   #size = 0;
+
+  constructor(spare: SparePages = []) {
+    this.#spare = spare;
+  }
 
   get size(): number {
     return this.#size;
@@ -68,7 +79,7 @@ export class NumberSet {
   }
 
   #newPage(pageIndex: number): Int32Array {
-    const page = new Int32Array(PAGE_WORDS + 1);
+    const page = this.#spare.pop() ?? new Int32Array(PAGE_WORDS + 1);
     while (this.#pages.length <= pageIndex) this.#pages.push(undefined);
     this.#pages[pageIndex] = page;
     const maskWord = pageIndex >>> 5;
@@ -81,7 +92,10 @@ export class NumberSet {
     return page;
   }
 
+  /** Gives up a page, which holds nothing. */
   #dropPage(pageIndex: number): void {
+    const page = this.#pages[pageIndex];
+    if (page !== undefined && this.#spare.length < SPARE_MAX) this.#spare.push(page);
     this.#pages[pageIndex] = undefined;
     const maskWord = pageIndex >>> 5;
     this.#pageMask[maskWord] = (this.#pageMask[maskWord] ?? 0) & ~(1 << (pageIndex & 31));

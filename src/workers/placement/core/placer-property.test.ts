@@ -30,7 +30,9 @@ const PROFILES = [
   profile({ plugins: [{ type: 'Network', name: 'overlay' }] }),
 ] as const;
 
-const SERVICES = 5;
+/** A few services that meet again and again, among many that are mostly new. */
+const SERVICES = 60;
+const BUSY_SERVICES = 5;
 
 const facts = fc
   .record({
@@ -65,7 +67,10 @@ const facts = fc
 
 const node = fc.nat(NODES - 1);
 const pick = fc.nat(1_000);
-const shape = fc.nat(PROFILES.length * SERVICES - 1);
+const shape = fc.oneof(
+  fc.nat(PROFILES.length * BUSY_SERVICES - 1),
+  fc.nat(PROFILES.length * SERVICES - 1),
+);
 
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ t: fc.constant('node' as const), node, facts }) },
@@ -75,6 +80,15 @@ const step = fc.oneof(
     arbitrary: fc.record({
       t: fc.constant('place' as const),
       shape,
+      count: fc.integer({ min: 1, max: 9 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      t: fc.constant('alone' as const),
+      profile: fc.nat(PROFILES.length - 1),
+      service: fc.nat(SERVICES - 1),
       count: fc.integer({ min: 1, max: 9 }),
     }),
   },
@@ -142,6 +156,13 @@ class Pair {
         return this.placer.apply(next);
       case 'place':
         return this.#place(next.shape, next.count);
+      case 'alone':
+        // One task for each of some services in a row: mostly they are of none that has another.
+        for (let i = 0; i < next.count; i++) {
+          const service = (next.service + i) % SERVICES;
+          this.#place(service * PROFILES.length + next.profile, 1);
+        }
+        return;
       case 'confirm':
         return this.#confirm(next.shape, next.node);
       case 'held':
@@ -294,7 +315,9 @@ test('[PL31] no node is given more than it has', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const pair = new Pair();
-      const calm = steps.filter(({ t }) => t === 'place' || t === 'gone' || t === 'turn');
+      const calm = steps.filter(
+        ({ t }) => t === 'place' || t === 'alone' || t === 'gone' || t === 'turn',
+      );
       const known = nodeFacts({ nanoCpus: 3e9, memoryBytes: 2 ** 31 }, { labels: { zone: 'a' } });
       for (let number = 0; number < NODES; number++) {
         pair.run({ t: 'node', node: number, facts: known });

@@ -578,6 +578,54 @@ test('[PL30] a task that is to end keeps what it holds until it is gone', () => 
   assert.equal(bench.placer.activeTasks(0), 1);
 });
 
+test('[PL53] a service that is on most nodes goes on where it has least, then where there is least', () => {
+  const bench = new Bench(Array.from({ length: 9 }, () => nodeFacts()));
+  const shape = bench.shape();
+  bench.place(shape, 8);
+  assert.deepEqual(bench.decide(), [0, 1, 2, 3, 4, 5, 6, 7]);
+  bench.hold(bench.shape(), 0);
+  bench.place(shape, 3);
+  assert.deepEqual(bench.decide(), [8, 1, 2]);
+  bench.place(shape, 12);
+  assert.deepEqual(bench.decide(), [3, 4, 5, 6, 7, 8, 0, 1, 2, 3, 4, 5]);
+});
+
+test('[PL54] tasks of services that are nowhere go in the node order, whatever they spread over', () => {
+  const zones = ['a', 'a', 'a', 'b'];
+  const bench = new Bench(zones.map((zone) => nodeFacts({ nanoCpus: 2e9 }, { labels: { zone } })));
+  const spread = { spread: ['node.labels.zone'], nanoCpus: 1e9 };
+  for (let i = 0; i < 3; i++) bench.place(bench.shape(spread));
+  assert.deepEqual(bench.decide(), [0, 1, 2]);
+  bench.node(0, nodeFacts({ nanoCpus: 8e9 }, { labels: { zone: 'a' } }));
+  for (let i = 0; i < 3; i++) bench.place(bench.shape(spread));
+  assert.deepEqual(bench.decide(), [3, 0, 1], 'the emptiest first; then the roomiest');
+  for (let i = 0; i < 9; i++) bench.place(bench.shape(spread));
+  assert.deepEqual(bench.decide(), [2, 3, 0, 0, 0, 0, 0, 0], 'each as long as it has room');
+});
+
+test('[PL55] shapes with one profile are told together, unless replicas are limited', () => {
+  const bench = new Bench([nodeFacts({ nanoCpus: 1e9 })]);
+  bench.placer.apply({ t: 'profile', profile: 100, facts: profile({ nanoCpus: 2e9 }) });
+  bench.placer.apply({ t: 'profile', profile: 101, facts: profile({ replicasMax: 1 }) });
+  bench.placer.apply({
+    t: 'shapes',
+    shapes: Int32Array.of(101, 102, 103, 104, 105),
+    services: Int32Array.of(1, 2, 3, 4, 5),
+    profiles: Int32Array.of(100, 100, 100, 101, 101),
+  });
+  for (const shape of [101, 102, 103]) bench.place(shape, 2);
+  const [told, ...more] = bench.told();
+  assert.equal(told?.text, 'no suitable node (insufficient resources on 1 node)');
+  assert.deepEqual([[...(told?.tasks ?? [])], more], [[0, 1, 2, 3, 4, 5], []]);
+  bench.place(104, 2);
+  bench.place(105, 1);
+  assert.deepEqual(
+    bench.decide(),
+    [0, 0],
+    'that one service has its most does not count for another',
+  );
+});
+
 test('what main must not say is refused as a defect', () => {
   const bench = new Bench([nodeFacts()]);
   const shape = bench.shape();
@@ -587,4 +635,29 @@ test('what main must not say is refused as a defect', () => {
   assert.throws(() => bench.end('gone', 99));
   assert.throws(() => bench.place(99));
   assert.throws(() => bench.node(1 << 22, nodeFacts()));
+});
+
+test('[PL56] a service goes on where its last turn ended, unless something happened since', () => {
+  const cluster = Array.from({ length: 5 }, () => nodeFacts({ nanoCpus: 3e9 }));
+  const bench = new Bench(cluster);
+  const service = 7;
+  const shape = bench.shape({ nanoCpus: 1e9 }, service);
+  bench.place(shape, 4);
+  assert.deepEqual(bench.decide(3), [0, 1, 2]);
+  assert.deepEqual(bench.decide(), [3]);
+  bench.place(shape, 3);
+  assert.deepEqual(bench.decide(2), [4, 0], 'on to the next level');
+  bench.node(5, nodeFacts({ nanoCpus: 3e9 }));
+  assert.deepEqual(bench.decide(), [5], 'a node came');
+  const other = bench.shape({ nanoCpus: 2e9 });
+  bench.place(other);
+  assert.deepEqual(bench.decide(), [1], 'another service took a node');
+  bench.place(shape, 2);
+  assert.deepEqual(bench.decide(1), [2]);
+  assert.deepEqual(bench.decide(1), [3]);
+  const later = bench.shape({ nanoCpus: 1e9, constraints: ['node.id!=x'] }, service);
+  bench.place(later, 2);
+  assert.deepEqual(bench.decide(1), [4], 'another version of the service counts as the same');
+  bench.place(shape);
+  assert.deepEqual(sorted(bench.decide()), [0, 5]);
 });

@@ -10,7 +10,7 @@ import type {
   TaskClaims,
   ToPlacement,
 } from '../../../shared/lanes/placement.ts';
-import { Int32List } from '../../../shared/kit/columns.ts';
+import { Int32List, largest } from '../../../shared/kit/columns.ts';
 import { Explainer } from './explainer.ts';
 import { FailureLog } from './failure-log.ts';
 import { firstFailure, PASSES, verdict } from './filters.ts';
@@ -18,9 +18,13 @@ import { Holdings } from './holdings.ts';
 import { NodeTable } from './node-table.ts';
 import { Pools } from './pools.ts';
 import { Search } from './search.ts';
-import { Shapes, type Shape } from './shapes.ts';
+import { Shapes } from './shapes.ts';
 import { Tally } from './tally.ts';
-import { newQueue, TASK, TaskTable } from './task-table.ts';
+import { TASK, TaskTable } from './task-table.ts';
+import { WaitingList } from './waiting-list.ts';
+
+/** The queue of the tasks with a given node; those of the shapes come after it. */
+const CONFIRMING = 0;
 
 /** Most decisions of one turn; the rest follows in the next. */
 const DECISIONS_MAX = 65_536;
@@ -50,24 +54,16 @@ export class Placer {
   readonly #holdings: Holdings;
   readonly #search: Search;
   readonly #explainer: Explainer;
-  readonly #confirming = newQueue();
   /** Journal position up to which all confirming tasks were asked about; -1 if one was not. */
   #confirmedTo = -1;
-  /** Shapes with waiting tasks, in the order in which they began to wait. */
-  #waiting: Shape[] = [];
+  readonly #waiting = new WaitingList();
+  /** Shapes whose last waiting task went since the last turn: they have their place until the next. */
+  readonly #emptied = new Int32List();
+  /** Of the shapes that a turn came to, those whose tasks no node can take. */
+  readonly #stuck = new Int32List();
   readonly #placedTasks = new Int32List();
   readonly #placedNodes = new Int32List();
   #placedClaims: TaskClaims[] = [];
-  /** How a search is to go; one object for all, since there may be a search for every task. */
-  readonly #placing = {
-    nowMs: 0,
-    limit: 0,
-    placeOn: (node: number, shape: Shape): void => {
-      const task = shape.waiting.first;
-      this.#tasks.unqueue(task, shape.waiting);
-      this.#decide(task, node, shape);
-    },
-  };
 
   constructor() {
     const state = {
@@ -96,9 +92,11 @@ export class Placer {
       case 'profileGone':
         return this.#shapes.forgetProfile(message.profile);
       case 'shapes':
-        return this.#addShapes(message);
+        this.#tally.reserveServices(largest(message.services));
+        return this.#shapes.add(message.shapes, message.services, message.profiles);
       case 'shapesGone':
-        return message.shapes.forEach((shape) => this.#forgetShape(shape));
+        for (const shape of message.shapes) this.#forgetShape(shape);
+        return;
       case 'place':
         return this.#place(message.tasks, message.shapes);
       case 'confirm':
@@ -106,13 +104,16 @@ export class Placer {
       case 'held':
         return this.#hold(message);
       case 'inactive':
-        return message.tasks.forEach((task) => this.#deactivate(task));
+        for (const task of message.tasks) this.#deactivate(task);
+        return;
       case 'failed':
-        return message.tasks.forEach((task) => this.#fail(task, message.atMs));
+        for (const task of message.tasks) this.#fail(task, message.atMs);
+        return;
       case 'gone':
-        return message.tasks.forEach((task) => this.#forgetTask(task));
+        for (const task of message.tasks) this.#forgetTask(task);
+        return;
       case 'refused':
-        return message.tasks.forEach((task) => this.#refuse(task));
+        return this.#refuse(message.tasks);
     }
   }
 
@@ -123,7 +124,7 @@ export class Placer {
     this.#placedClaims = [];
     const confirmExplanations = this.#confirmAll();
     const isCutShort = this.#placeAll(nowMs, decisionsMax);
-    const explained = this.#explainer.explain(this.#waiting, nowMs);
+    const explained = this.#explainer.explain(this.#stuck, nowMs);
     return {
       tasks: this.#placedTasks.copy(),
       nodes: this.#placedNodes.copy(),
@@ -139,46 +140,40 @@ export class Placer {
     return this.#nodes.activeTasks(node);
   }
 
-  #addShapes(message: Extract<Change, { t: 'shapes' }>): void {
-    for (const [index, shape] of message.shapes.entries()) {
-      this.#shapes.add(shape, message.services[index] ?? -1, message.profiles[index] ?? -1);
-    }
-  }
-
   #forgetShape(shape: number): void {
+    const waiting = this.#tasks.length(this.#shapes.queue(shape));
+    assert.equal(waiting, 0, `tasks of shape ${shape} are waiting`);
     this.#shapes.forget(shape);
     this.#failures.forgetShape(shape);
+    this.#explainer.forgetShape(shape);
   }
 
   #place(tasks: Int32Array, shapes: Int32Array): void {
-    for (let i = 0; i < tasks.length; i++) {
-      const task = tasks[i] ?? -1;
-      const shape = this.#shapes.get(shapes[i] ?? -1);
-      this.#tasks.enter(task, shape.number, -1);
-      this.#enqueue(task, shape);
-    }
+    this.#shapes.check(shapes);
+    this.#tasks.enterWaiting(tasks, shapes, this.#shapes.queue(0));
+    this.#tally.reservePairs(tasks.length);
+    this.#wait(shapes);
   }
 
-  #enqueue(task: number, shape: Shape): void {
-    this.#tasks.enqueue(task, TASK.waiting, shape.waiting);
-    shape.told.isDue = true;
-    if (shape.isListed) return;
-    shape.isListed = true;
-    this.#waiting.push(shape);
+  /** Tasks of these shapes were put in their queues. */
+  #wait(shapes: Int32Array): void {
+    this.#explainer.waits(shapes);
+    this.#waiting.add(shapes);
   }
 
   #confirm(message: Extract<Change, { t: 'confirm' }>): void {
     for (const [index, task] of message.tasks.entries()) {
-      const shape = this.#shapes.get(message.shapes[index] ?? -1);
+      const shape = message.shapes[index] ?? -1;
       const node = message.nodes[index] ?? -1;
+      assert.ok(this.#shapes.has(shape), `shape ${shape} is not known`);
       this.#nodes.ensure(node);
-      this.#tasks.enter(task, shape.number, node);
+      this.#tasks.enter(task, shape, node);
       this.#enqueueConfirming(task);
     }
   }
 
   #enqueueConfirming(task: number): void {
-    this.#tasks.enqueue(task, TASK.confirming, this.#confirming);
+    this.#tasks.enqueue(task, TASK.confirming, CONFIRMING);
     this.#confirmedTo = -1;
   }
 
@@ -197,7 +192,7 @@ export class Placer {
   }
 
   #deactivate(task: number): void {
-    assert.equal(this.#tasks.state(task), TASK.held, `task ${task} is on no node`);
+    if (this.#tasks.state(task) !== TASK.held) assert.fail(`task ${task} is on no node`);
     this.#holdings.deactivate(task);
   }
 
@@ -212,10 +207,10 @@ export class Placer {
         this.#holdings.release(task);
         break;
       case TASK.waiting:
-        this.#tasks.unqueue(task, this.#shapes.get(this.#tasks.shape(task)).waiting);
+        this.#waitNoMore(task);
         break;
       case TASK.confirming:
-        this.#tasks.unqueue(task, this.#confirming);
+        this.#tasks.unqueue(task, CONFIRMING);
         break;
       default:
         assert.fail(`task ${task} is not known`);
@@ -223,11 +218,27 @@ export class Placer {
     this.#tasks.leave(task);
   }
 
-  #refuse(task: number): void {
-    assert.equal(this.#tasks.state(task), TASK.held, `task ${task} is on no node`);
-    this.#holdings.release(task);
-    if (this.#tasks.isPreset(task)) this.#enqueueConfirming(task);
-    else this.#enqueue(task, this.#shapes.get(this.#tasks.shape(task)));
+  #waitNoMore(task: number): void {
+    const shape = this.#tasks.shape(task);
+    const queue = this.#shapes.queue(shape);
+    this.#tasks.unqueue(task, queue);
+    if (this.#tasks.length(queue) === 0) this.#emptied.push(shape);
+  }
+
+  #refuse(tasks: Int32Array): void {
+    const shapes = new Int32List();
+    for (const task of tasks) {
+      if (this.#tasks.state(task) !== TASK.held) assert.fail(`task ${task} is on no node`);
+      this.#holdings.release(task);
+      if (this.#tasks.isPreset(task)) {
+        this.#enqueueConfirming(task);
+        continue;
+      }
+      const shape = this.#tasks.shape(task);
+      this.#tasks.enqueue(task, TASK.waiting, this.#shapes.queue(shape));
+      shapes.push(shape);
+    }
+    this.#wait(shapes.copy());
   }
 
   /** Asks, for each task with a given node, whether the node can take it by now. */
@@ -235,75 +246,128 @@ export class Placer {
     const { journal } = this.#nodes;
     const explanations: Explanation[] = [];
     if (this.#confirmedTo === journal.head) return explanations;
-    let task = this.#confirming.first;
+    let task = this.#tasks.first(CONFIRMING);
     while (task >= 0) {
       const next = this.#tasks.next(task);
       const node = this.#tasks.node(task);
       if (journal.touchedSince(this.#tasks.askedAt(task), node)) {
-        this.#tasks.setAskedAt(task, journal.head);
+        this.#tasks.setAskedAt(task, journal.read());
         const failure = this.#confirmOne(task, node);
         if (failure !== PASSES) this.#explainer.tellPreset(task, failure, explanations);
       }
       task = next;
     }
-    this.#confirmedTo = journal.head;
+    this.#confirmedTo = journal.read();
     return explanations;
   }
 
   /** @returns the filter that the node fails, or `PASSES`: also when the node is not known yet */
   #confirmOne(task: number, node: number): number {
-    const shape = this.#shapes.get(this.#tasks.shape(task));
+    const shape = this.#tasks.shape(task);
     const facts = this.#nodes.facts(node);
     if (facts === undefined) return PASSES;
-    const replicas = this.#tally.get(shape.service, node);
-    const ofFacts = verdict(shape.profile, facts);
-    const failure = firstFailure(this.#nodes, node, shape.profile, { ofFacts, replicas });
+    const profile = this.#shapes.profile(shape);
+    const replicas = this.#tally.get(this.#shapes.service(shape), node);
+    const ofFacts = verdict(profile, facts);
+    const failure = firstFailure(this.#nodes, node, profile, { ofFacts, replicas });
     if (failure !== PASSES) return failure;
-    this.#tasks.unqueue(task, this.#confirming);
-    this.#decide(task, node, shape);
+    this.#tasks.unqueue(task, CONFIRMING);
+    const claims = this.#holdings.confirm(task, node);
+    this.#placedTasks.push(task);
+    this.#placedNodes.push(node);
+    if (claims.length > 0) this.#placedClaims.push({ task, claims });
     return PASSES;
   }
 
   /** @returns whether tasks that may find a node are left because of the limit */
   #placeAll(nowMs: number, decisionsMax: number): boolean {
+    const waiting = this.#waiting;
+    const stuck = this.#stuck;
+    stuck.clear();
     let left = decisionsMax;
     let isCutShort = false;
-    for (const shape of this.#waiting) {
-      if (shape.waiting.length === 0 || this.#isHopeless(shape)) continue;
-      left -= this.#placeShape(shape, nowMs, Math.min(left, shape.waiting.length));
-      isCutShort = shape.waiting.length > 0 && shape.exhaustedAt < 0;
-      if (isCutShort) break;
+    let taken = 0;
+    for (; taken < waiting.length; taken++) {
+      const shape = waiting.at(taken);
+      if (shape < 0) continue;
+      const queue = this.#shapes.queue(shape);
+      const count = this.#tasks.length(queue);
+      let rest = count;
+      if (count > 0 && !this.#isHopeless(shape)) {
+        const placed = this.#placeShape(shape, nowMs, Math.min(left, count));
+        left -= placed;
+        rest -= placed;
+        isCutShort = rest > 0 && this.#shapes.exhaustedAt(shape) < 0;
+        if (isCutShort) break;
+      }
+      if (rest > 0) stuck.push(shape);
+      else waiting.drop(shape);
     }
-    this.#waiting = this.#waiting.filter((shape) => {
-      shape.isListed = shape.waiting.length > 0;
-      return shape.isListed;
-    });
+    waiting.putBack(taken, stuck);
+    this.#dropEmptied();
     return isCutShort;
   }
 
-  /** Whether no node that could not take a task of the shape before can take one now. */
-  #isHopeless(shape: Shape): boolean {
-    const { head } = this.#nodes.journal;
-    if (shape.exhaustedAt < 0 || (shape.exhaustedAt < head && this.#search.mayFit(shape))) {
-      shape.exhaustedAt = -1;
-      return false;
+  #dropEmptied(): void {
+    for (let i = 0; i < this.#emptied.length; i++) {
+      const shape = this.#emptied.at(i);
+      if (this.#tasks.length(this.#shapes.queue(shape)) === 0) this.#waiting.drop(shape);
     }
-    shape.exhaustedAt = head;
-    return true;
+    this.#emptied.clear();
   }
 
-  #placeShape(shape: Shape, nowMs: number, limit: number): number {
-    this.#placing.limit = limit;
-    this.#placing.nowMs = nowMs;
-    const placed = this.#search.run(shape, this.#placing);
-    if (placed < limit) shape.exhaustedAt = this.#nodes.journal.head;
-    return placed;
+  /** Whether no node that could not take a task of the shape before can take one now. */
+  #isHopeless(shape: number): boolean {
+    const { head } = this.#nodes.journal;
+    const exhaustedAt = this.#shapes.exhaustedAt(shape);
+    if (exhaustedAt === head) return true;
+    const isHopeless =
+      this.#shapes.profile(shape).exhaustedAt === head ||
+      (exhaustedAt >= 0 && !this.#search.mayFit(shape));
+    if (isHopeless) this.#exhaust(shape);
+    else if (exhaustedAt >= 0) this.#shapes.setExhaustedAt(shape, -1);
+    return isHopeless;
   }
 
-  #decide(task: number, node: number, shape: Shape): void {
-    const claims = this.#holdings.place(task, node, shape);
+  /** Notes that by now no node can take a task of the shape. */
+  #exhaust(shape: number): void {
+    const head = this.#nodes.journal.read();
+    this.#shapes.setExhaustedAt(shape, head);
+    // Where replicas do not count, what holds for one service holds for all.
+    const profile = this.#shapes.profile(shape);
+    if (profile.replicasMax === Infinity) profile.exhaustedAt = head;
+  }
+
+  #placeShape(shape: number, nowMs: number, limit: number): number {
+    if (limit === 0) return 0;
+    if (limit === 1 && this.#search.isLone(shape)) return this.#placeLone(shape);
+    const picks = this.#search.run(shape, nowMs, limit);
+    if (picks.length < limit) this.#exhaust(shape);
+    const from = this.#placedTasks.length;
+    this.#tasks.holdFirst(this.#shapes.queue(shape), picks, this.#placedTasks);
+    this.#placedNodes.append(picks.nodes);
+    for (const [index, claims] of picks.claims.entries()) {
+      this.#claim(this.#placedTasks.at(from + index), claims);
+    }
+    return picks.length;
+  }
+
+  #placeLone(shape: number): number {
+    const search = this.#search;
+    const node = search.runLone(shape);
+    if (node < 0) {
+      this.#exhaust(shape);
+      return 0;
+    }
+    const task = this.#tasks.holdOne(this.#shapes.queue(shape), node, search.loneEntry);
     this.#placedTasks.push(task);
     this.#placedNodes.push(node);
-    if (claims.length > 0) this.#placedClaims.push({ task, claims });
+    if (search.loneClaims.length > 0) this.#claim(task, search.loneClaims);
+    return 1;
+  }
+
+  #claim(task: number, claims: readonly GenericClaim[]): void {
+    this.#holdings.claim(task, claims);
+    this.#placedClaims.push({ task, claims });
   }
 }

@@ -10,6 +10,7 @@
  * are filed again then; nodes that changed otherwise are read from the journal when the pool is
  * next used. So a placement costs nothing in the pools that do not take part.
  */
+import assert from 'node:assert/strict';
 import { subjectLabel, type ConstraintSubject } from '../../../shared/model/constraints.ts';
 import { grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
 import type { CompiledProfile } from './compiled-profile.ts';
@@ -23,9 +24,13 @@ const NOWHERE = -1;
 /** What a node's rung is when the node is in no ladder. */
 const UNFILED = -1;
 
+export type PoolKind = { readonly isNarrow: boolean; readonly spread: readonly string[] };
+
 export class Pool {
   readonly #nodes: NodeTable;
   readonly #profile: CompiledProfile;
+  /** Labels to spread over, outermost first. */
+  readonly #spread: readonly string[];
   readonly #isNarrow: boolean;
   /** The first filter over facts that each node fails, or `PASSES`. */
   #verdicts = new Uint8Array(0);
@@ -36,19 +41,32 @@ export class Pool {
   #room = new Uint8Array(0);
   #root: Branch;
   #leaves: Leaf[] = [];
+  #eligible = 0;
   /** The facts that verdict and leaf were made of. */
   #factsAge = new Int32Array(0);
   /** Journal position up to which the pool has read; -1 before the first time. */
   #readTo = -1;
 
-  constructor(nodes: NodeTable, profile: CompiledProfile, isNarrow: boolean) {
+  constructor(nodes: NodeTable, profile: CompiledProfile, how: PoolKind) {
     this.#nodes = nodes;
     this.#profile = profile;
-    this.#isNarrow = isNarrow;
+    this.#spread = how.spread;
+    this.#isNarrow = how.isNarrow;
     this.#root = this.#newBranch(undefined, 0);
   }
 
   get root(): Branch {
+    return this.#root;
+  }
+
+  /** How many nodes may be chosen, as far as the pool knows. */
+  get eligible(): number {
+    return this.#eligible;
+  }
+
+  /** The leaf of a pool without spread. */
+  get onlyLeaf(): Leaf {
+    if (!(this.#root instanceof Leaf)) assert.fail('the pool has branches');
     return this.#root;
   }
 
@@ -59,7 +77,7 @@ export class Pool {
     const tooFar = journal.distance(this.#readTo) > this.#nodes.size;
     if (this.#readTo < 0 || tooFar || !journal.reachesBack(this.#readTo)) this.#rebuild();
     else this.#catchUp();
-    this.#readTo = journal.head;
+    this.#readTo = journal.read();
   }
 
   /** The first filter over facts that a node fails, or `PASSES`; the node must be known. */
@@ -77,6 +95,15 @@ export class Pool {
     return (this.#rung[node] ?? UNFILED) !== UNFILED;
   }
 
+  /** How many of the first `count` nodes of a list may be chosen. */
+  countEligible(nodes: Int32Array, count: number): number {
+    let eligible = 0;
+    for (let i = 0; i < count; i++) {
+      if (this.isEligible(nodes[i] ?? 0)) eligible++;
+    }
+    return eligible;
+  }
+
   /** Files a node again if it is not where it belongs by now; true if it moved. */
   refile(node: number, leaf: Leaf): boolean {
     const rung = this.#rung[node] ?? UNFILED;
@@ -85,20 +112,22 @@ export class Pool {
     const newRoom = this.#nodes.room(node);
     if (rung === tasks && room === newRoom) return false;
     leaf.ladder.unfile(node, rung, room);
-    this.#file(node, leaf, tasks, newRoom);
+    leaf.ladder.file(node, tasks, newRoom);
+    this.#rung[node] = tasks;
+    this.#room[node] = newRoom;
     return true;
   }
 
   /** A narrow pool leaves out a node that has too little left, until it changes. */
   refuse(node: number, leaf: Leaf): void {
     if (!this.#isNarrow) return;
-    leaf.ladder.unfile(node, this.#rung[node] ?? UNFILED, this.#room[node] ?? 0);
-    this.#rung[node] = UNFILED;
+    this.#unfile(node, leaf, this.#rung[node] ?? UNFILED);
   }
 
   #rebuild(): void {
     const { size } = this.#nodes;
     this.#leaves = [];
+    this.#eligible = 0;
     this.#root = this.#newBranch(undefined, 0);
     this.#verdicts = new Uint8Array(size);
     this.#leafOf = new Int32Array(size).fill(NOWHERE);
@@ -124,8 +153,8 @@ export class Pool {
   /** Puts a node where it belongs, wherever it was. */
   #take(node: number): void {
     const rung = this.#rung[node] ?? UNFILED;
-    if (rung !== UNFILED) this.leafOf(node)?.ladder.unfile(node, rung, this.#room[node] ?? 0);
-    this.#rung[node] = UNFILED;
+    const before = this.leafOf(node);
+    if (rung !== UNFILED && before !== undefined) this.#unfile(node, before, rung);
     if (this.#factsAge[node] !== this.#nodes.factsAge(node)) this.#takeFacts(node);
     const leaf = this.leafOf(node);
     if (leaf === undefined || this.#verdicts[node] !== PASSES) return;
@@ -146,12 +175,21 @@ export class Pool {
     leaf.ladder.file(node, tasks, room);
     this.#rung[node] = tasks;
     this.#room[node] = room;
+    this.#eligible++;
+    leaf.filed++;
+  }
+
+  #unfile(node: number, leaf: Leaf, rung: number): void {
+    leaf.ladder.unfile(node, rung, this.#room[node] ?? 0);
+    this.#rung[node] = UNFILED;
+    this.#eligible--;
+    leaf.filed--;
   }
 
   #leafFor(subject: ConstraintSubject): Leaf {
     let branch = this.#root;
     for (let depth = 0; branch instanceof Fork; depth++) {
-      const value = subjectLabel(this.#profile.spread[depth] ?? '', subject) ?? '';
+      const value = subjectLabel(this.#spread[depth] ?? '', subject) ?? '';
       const next: Branch = branch.branches.get(value) ?? this.#newBranch(branch, depth + 1);
       branch.branches.set(value, next);
       branch = next;
@@ -160,7 +198,7 @@ export class Pool {
   }
 
   #newBranch(parent: Fork | undefined, depth: number): Branch {
-    if (depth < this.#profile.spread.length) return new Fork(parent);
+    if (depth < this.#spread.length) return new Fork(parent);
     const leaf = new Leaf(this, parent, this.#leaves.length);
     this.#leaves.push(leaf);
     return leaf;

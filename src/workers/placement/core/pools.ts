@@ -1,20 +1,35 @@
 /**
  * The pools in use, by what their profiles find eligible; those unused longest are given up. A profile
  * whose walks have wasted as many steps as there are nodes gets a narrow pool: its making costs no
- * more than was wasted.
+ * more than was wasted. A flat pool is without the branches of the spread.
  */
 import type { CompiledProfile } from './compiled-profile.ts';
 import type { NodeTable } from './node-table.ts';
-import { Pool } from './pool.ts';
+import { Pool, type PoolKind } from './pool.ts';
 
 /** Nodes kept in all pools together: about 14 bytes each. */
 const POOLED_NODES_MAX = 16_000_000;
 const POOLS_MIN = 16;
 
+const NO_SPREAD: readonly string[] = [];
+
+type Kept = {
+  readonly key: string;
+  readonly pool: Pool;
+  readonly isNarrow: boolean;
+  /** When it was last used, as a count of uses of any. */
+  usedAt: number;
+  /** False once the pool was given up. */
+  isKept: boolean;
+};
+
 export class Pools {
   readonly #nodes: NodeTable;
-  /** In the order of last use, oldest first. */
-  readonly #pools = new Map<string, Pool>();
+  readonly #byKey = new Map<string, Kept>();
+  /** What was found last for each profile, so that keys are looked up once. */
+  readonly #trees = new WeakMap<CompiledProfile, Kept>();
+  readonly #flats = new WeakMap<CompiledProfile, Kept>();
+  #clock = 0;
 
   constructor(nodes: NodeTable) {
     this.#nodes = nodes;
@@ -22,27 +37,58 @@ export class Pools {
 
   /** The pool of a profile, up to date. */
   get(profile: CompiledProfile): Pool {
-    const isNarrow = profile.wasted > this.#nodes.size;
-    const key = isNarrow ? profile.narrowKey : profile.poolKey;
-    const kept = this.#pools.get(key);
-    const pool = kept ?? new Pool(this.#nodes, profile, isNarrow);
-    if (this.#newest !== pool) {
-      this.#pools.delete(key);
-      this.#pools.set(key, pool);
-      this.#newest = pool;
-      if (kept === undefined) this.#giveUpOldest();
+    if (profile.spread.length === 0) return this.flat(profile);
+    const isNarrow = this.#isNarrow(profile);
+    let kept = this.#trees.get(profile);
+    if (kept === undefined || kept.isNarrow !== isNarrow || !kept.isKept) {
+      const key = isNarrow ? profile.narrowKey : profile.poolKey;
+      kept = this.#keep(key, profile, { isNarrow, spread: profile.spread });
+      this.#trees.set(profile, kept);
     }
-    pool.sync();
-    return pool;
+    return this.#use(kept);
   }
 
-  #newest: Pool | undefined;
+  /** The pool of a profile as if it had no spread, up to date. */
+  flat(profile: CompiledProfile): Pool {
+    const isNarrow = this.#isNarrow(profile);
+    let kept = this.#flats.get(profile);
+    if (kept === undefined || kept.isNarrow !== isNarrow || !kept.isKept) {
+      const key = isNarrow ? profile.flatNarrowKey : profile.flatKey;
+      kept = this.#keep(key, profile, { isNarrow, spread: NO_SPREAD });
+      this.#flats.set(profile, kept);
+    }
+    return this.#use(kept);
+  }
+
+  #isNarrow(profile: CompiledProfile): boolean {
+    return profile.wasted > this.#nodes.size;
+  }
+
+  #use(kept: Kept): Pool {
+    kept.usedAt = ++this.#clock;
+    kept.pool.sync();
+    return kept.pool;
+  }
+
+  #keep(key: string, profile: CompiledProfile, kind: PoolKind): Kept {
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    const pool = new Pool(this.#nodes, profile, kind);
+    const kept = { key, pool, isNarrow: kind.isNarrow, usedAt: ++this.#clock, isKept: true };
+    this.#byKey.set(key, kept);
+    this.#giveUpOldest();
+    return kept;
+  }
 
   #giveUpOldest(): void {
     const poolsMax = Math.max(POOLS_MIN, POOLED_NODES_MAX / Math.max(1, this.#nodes.size));
-    for (const key of this.#pools.keys()) {
-      if (this.#pools.size <= poolsMax) return;
-      this.#pools.delete(key);
+    if (this.#byKey.size <= poolsMax) return;
+    let [oldest] = this.#byKey.values();
+    for (const kept of this.#byKey.values()) {
+      if (oldest === undefined || kept.usedAt < oldest.usedAt) oldest = kept;
     }
+    if (oldest === undefined) return;
+    oldest.isKept = false;
+    this.#byKey.delete(oldest.key);
   }
 }

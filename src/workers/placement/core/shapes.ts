@@ -1,52 +1,22 @@
-/** The profiles and shapes that main made known, and what each shape waits for. */
+/** The profiles and shapes that main made known, as columns, and what each shape waits for. */
 import assert from 'node:assert/strict';
+import { grownFloat64, grownInt32, largest } from '../../../shared/kit/columns.ts';
 import type { Profile } from '../../../shared/lanes/placement.ts';
 import { compileProfile, type CompiledProfile } from './compiled-profile.ts';
-import { newQueue, type TaskQueue } from './task-table.ts';
 
-/** What the user was told about a shape's waiting tasks. */
-export type Told = {
-  text: string;
-  counts: Int32Array;
-  /** Counts the texts; a task that was told the current one carries this number. 0 before any. */
-  id: number;
-  /** When the text was last made up, and the version of the nodes it was made from. */
-  atMs: number;
-  version: number;
-  /** Whether some waiting task was not told the current text. */
-  isDue: boolean;
-};
-
-const NO_COUNTS = new Int32Array(0);
-
-export class Shape {
-  readonly number: number;
-  readonly service: number;
-  readonly profile: CompiledProfile;
-  readonly waiting: TaskQueue = newQueue();
-  /** Whether the shape is in the list of those that wait. */
-  isListed = false;
-  /** Journal position at which no node could take a task; -1 when one may. */
-  exhaustedAt = -1;
-  readonly told: Told = {
-    text: '',
-    counts: NO_COUNTS,
-    id: 0,
-    atMs: -Infinity,
-    version: -1,
-    isDue: false,
-  };
-
-  constructor(number: number, service: number, profile: CompiledProfile) {
-    this.number = number;
-    this.service = service;
-    this.profile = profile;
-  }
-}
+const NONE = -1;
 
 export class Shapes {
   readonly #profiles = new Map<number, CompiledProfile>();
-  readonly #shapes: (Shape | undefined)[] = [];
+  /** The profiles in use by shapes, each at a place of its own. */
+  readonly #used: (CompiledProfile | undefined)[] = [];
+  readonly #placeOf = new Map<CompiledProfile, number>();
+  readonly #users: number[] = [];
+  readonly #freePlaces: number[] = [];
+  #service = new Int32Array(64);
+  /** Place of the shape's profile, one too high; 0 for a shape that is not known. */
+  #profile = new Int32Array(64);
+  #exhaustedAt = new Float64Array(64);
 
   setProfile(profile: number, facts: Profile): void {
     assert.ok(!this.#profiles.has(profile), `profile ${profile} is known already`);
@@ -57,22 +27,94 @@ export class Shapes {
     this.#profiles.delete(profile);
   }
 
-  add(number: number, service: number, profileNumber: number): void {
-    const profile = this.#profiles.get(profileNumber);
-    assert.ok(profile !== undefined, `shape ${number} has unknown profile ${profileNumber}`);
-    assert.equal(this.#shapes[number], undefined, `shape ${number} is known already`);
-    while (this.#shapes.length <= number) this.#shapes.push(undefined);
-    this.#shapes[number] = new Shape(number, service, profile);
+  /** Makes shapes known, given as columns. */
+  add(shapes: Int32Array, services: Int32Array, profiles: Int32Array): void {
+    this.#reserve(largest(shapes));
+    let lastNumber = NONE;
+    let place = NONE;
+    for (let i = 0; i < shapes.length; i++) {
+      const number = profiles[i] ?? NONE;
+      // Shapes that come together mostly have one profile.
+      if (number !== lastNumber) place = this.#use(number);
+      lastNumber = number;
+      this.#users[place] = (this.#users[place] ?? 0) + 1;
+      this.#add(shapes[i] ?? NONE, services[i] ?? NONE, place);
+    }
   }
 
-  get(number: number): Shape {
-    const shape = this.#shapes[number];
-    assert.ok(shape !== undefined, `shape ${number} is not known`);
-    return shape;
+  has(shape: number): boolean {
+    return (this.#profile[shape] ?? 0) !== 0;
   }
 
-  forget(number: number): void {
-    assert.equal(this.get(number).waiting.length, 0, `tasks of shape ${number} are waiting`);
-    this.#shapes[number] = undefined;
+  /** Fails if one of the shapes is not known. */
+  check(shapes: Int32Array): void {
+    const profiles = this.#profile;
+    for (let i = 0; i < shapes.length; i++) {
+      if ((profiles[shapes[i]!] ?? 0) === 0) assert.fail(`shape ${shapes[i]} is not known`);
+    }
+  }
+
+  service(shape: number): number {
+    return this.#service[shape] ?? NONE;
+  }
+
+  profile(shape: number): CompiledProfile {
+    const profile = this.#used[(this.#profile[shape] ?? 0) - 1];
+    if (profile === undefined) assert.fail(`shape ${shape} is not known`);
+    return profile;
+  }
+
+  /** The queue of the shape's waiting tasks. */
+  queue(shape: number): number {
+    return shape + 1;
+  }
+
+  /** Journal position at which no node could take a task; -1 when one may. */
+  exhaustedAt(shape: number): number {
+    return this.#exhaustedAt[shape] ?? NONE;
+  }
+
+  setExhaustedAt(shape: number, position: number): void {
+    this.#exhaustedAt[shape] = position;
+  }
+
+  forget(shape: number): void {
+    const profile = this.profile(shape);
+    const place = (this.#profile[shape] ?? 0) - 1;
+    this.#profile[shape] = 0;
+    const users = (this.#users[place] ?? 0) - 1;
+    this.#users[place] = users;
+    if (users > 0) return;
+    this.#used[place] = undefined;
+    this.#placeOf.delete(profile);
+    this.#freePlaces.push(place);
+  }
+
+  #use(number: number): number {
+    const profile = this.#profiles.get(number);
+    assert.ok(profile !== undefined, `profile ${number} is not known`);
+    const known = this.#placeOf.get(profile);
+    if (known !== undefined) return known;
+    const place = this.#freePlaces.pop() ?? this.#used.length;
+    if (place === this.#used.length) this.#used.push(profile);
+    else this.#used[place] = profile;
+    this.#users[place] = 0;
+    this.#placeOf.set(profile, place);
+    return place;
+  }
+
+  #add(shape: number, service: number, place: number): void {
+    if (shape < 0) assert.fail(`shape number ${shape} is out of range`);
+    if (this.#profile[shape] !== 0) assert.fail(`shape ${shape} is known already`);
+    this.#service[shape] = service;
+    this.#profile[shape] = place + 1;
+    this.#exhaustedAt[shape] = NONE;
+  }
+
+  /** Makes room for all shapes up to the given one at once. */
+  #reserve(shape: number): void {
+    this.#service = grownInt32(this.#service, shape);
+    this.#profile = grownInt32(this.#profile, shape);
+    this.#exhaustedAt = grownFloat64(this.#exhaustedAt, shape);
   }
 }

@@ -1,25 +1,51 @@
 /**
- * How many active tasks of a service are on a node, for the pairs where it is not none: a hash table
- * in typed arrays whose entries of one service are chained, so that a service's nodes can be listed.
+ * How many active tasks of a service are on a node, for the pairs where it is not none: entries of
+ * whole numbers, chained by service, so that a service's nodes can be listed. Who counts a task keeps
+ * the entry. A pair is looked up along the chain while that is short; a service with a longer one
+ * gets its entries into a hash table when it is first asked for a pair.
  */
-import { grownInt32 } from '../../../shared/kit/columns.ts';
+import { grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
 
 const NONE = -1;
 
+/** An entry: the service, then these. */
+const ENTRY = 6;
+const NODE = 1;
+const COUNT = 2;
+/** Next entry of the service, or of the free list. */
+const NEXT = 3;
+const PREVIOUS = 4;
+const NEXT_IN_BUCKET = 5;
+
+/** Length up to which a chain is walked. */
+const WALKED_MAX = 8;
+
 export class Tally {
-  /** First entry of each hash bucket; the length is a power of two. */
-  #buckets = new Int32Array(256).fill(NONE);
-  #service = new Int32Array(64);
-  #node = new Int32Array(64);
-  #count = new Int32Array(64);
-  /** Next entry of the same bucket, or of the free list. */
-  #nextInBucket = new Int32Array(64);
-  #nextOfService = new Int32Array(64);
-  #previousOfService = new Int32Array(64);
-  #firstOfService = new Int32Array(64).fill(NONE);
+  #entries = new Int32Array(64 * ENTRY);
+  /** First entry of each service, one too high; 0 for none. */
+  #first = new Int32Array(64);
+  /** Entries of each service. */
+  #length = new Int32Array(64);
+  #isHashed = new Uint8Array(64);
+  /** First entry of each hash bucket, one too high; the length is a power of two. */
+  #buckets = new Int32Array(256);
+  #hashed = 0;
   #used = 0;
   #live = 0;
   #free = NONE;
+
+  /** Makes room at once for all services up to the given one. */
+  reserveServices(service: number): void {
+    if (service < this.#first.length) return;
+    this.#first = grownInt32(this.#first, service);
+    this.#length = grownInt32(this.#length, service);
+    this.#isHashed = grownUint8(this.#isHashed, service);
+  }
+
+  /** Makes room at once for so many pairs more. */
+  reservePairs(count: number): void {
+    this.#entries = grownInt32(this.#entries, (this.#used + count) * ENTRY - 1);
+  }
 
   /** Number of pairs that have a task. */
   get pairs(): number {
@@ -28,41 +54,147 @@ export class Tally {
 
   get(service: number, node: number): number {
     const entry = this.#find(service, node);
-    return entry === NONE ? 0 : (this.#count[entry] ?? 0);
+    return entry === NONE ? 0 : this.countAt(entry);
   }
 
-  /** Sets the count of a pair; 0 forgets the pair. */
-  set(service: number, node: number, count: number): void {
+  /** Counts a task. @returns its entry */
+  count(service: number, node: number): number {
     const entry = this.#find(service, node);
-    if (entry === NONE) {
-      if (count > 0) this.#insert(service, node, count);
-    } else if (count === 0) {
-      this.#remove(entry);
-    } else {
-      this.#count[entry] = count;
-    }
+    if (entry === NONE) return this.insert(service, node);
+    this.add(entry, 1);
+    return entry;
   }
 
-  add(service: number, node: number, change: number): void {
-    this.set(service, node, this.get(service, node) + change);
+  /** Counts the first task of a pair. @returns its entry */
+  insert(service: number, node: number): number {
+    if (service >= this.#first.length) this.reserveServices(service);
+    const entry = this.#newEntry();
+    const entries = this.#entries;
+    const at = entry * ENTRY;
+    const first = (this.#first[service] ?? 0) - 1;
+    entries[at] = service;
+    entries[at + NODE] = node;
+    entries[at + COUNT] = 1;
+    entries[at + NEXT] = first;
+    entries[at + PREVIOUS] = NONE;
+    if (first !== NONE) entries[first * ENTRY + PREVIOUS] = entry;
+    this.#first[service] = entry + 1;
+    this.#length[service] = (this.#length[service] ?? 0) + 1;
+    this.#live++;
+    if (this.#isHashed[service] === 1) this.#hash(entry);
+    return entry;
+  }
+
+  /** Changes the count of an entry; one that comes to 0 is no more. */
+  add(entry: number, change: number): void {
+    const at = entry * ENTRY + COUNT;
+    const count = (this.#entries[at] ?? 0) + change;
+    this.#entries[at] = count;
+    if (count === 0) this.#remove(entry);
   }
 
   /** Walks the nodes of a service: an entry to begin with, or -1. */
   first(service: number): number {
-    return this.#firstOfService[service] ?? NONE;
+    return (this.#first[service] ?? 0) - 1;
   }
 
-  /** The entry after this one, or -1. Setting counts while walking is allowed above 0 only. */
+  /** The entry after this one, or -1. */
   next(entry: number): number {
-    return this.#nextOfService[entry] ?? NONE;
+    return this.#entries[entry * ENTRY + NEXT] ?? NONE;
+  }
+
+  /** How many nodes a service has. */
+  nodes(service: number): number {
+    return this.#length[service] ?? 0;
+  }
+
+  /**
+   * Lists the nodes of a service, newest pair first; and writes for each, into columns by node, the
+   * count and the entry. The list and the columns must have room.
+   */
+  list(service: number, nodes: Int32Array, counts: Int32Array, entryOf: Int32Array): void {
+    const entries = this.#entries;
+    let entry = this.first(service);
+    for (let i = 0; entry !== NONE; i++) {
+      const at = entry * ENTRY;
+      const node = entries[at + NODE] ?? 0;
+      nodes[i] = node;
+      counts[node] = entries[at + COUNT] ?? 0;
+      entryOf[node] = entry;
+      entry = entries[at + NEXT] ?? NONE;
+    }
   }
 
   nodeAt(entry: number): number {
-    return this.#node[entry] ?? 0;
+    return this.#entries[entry * ENTRY + NODE] ?? 0;
   }
 
   countAt(entry: number): number {
-    return this.#count[entry] ?? 0;
+    return this.#entries[entry * ENTRY + COUNT] ?? 0;
+  }
+
+  #find(service: number, node: number): number {
+    const length = this.#length[service] ?? 0;
+    if (length === 0) return NONE;
+    if (this.#isHashed[service] !== 1) {
+      if (length <= WALKED_MAX) return this.#walk(service, node);
+      this.#hashService(service);
+    }
+    const entries = this.#entries;
+    let entry = (this.#buckets[this.#bucket(service, node)] ?? 0) - 1;
+    while (entry !== NONE) {
+      const at = entry * ENTRY;
+      if (entries[at] === service && entries[at + NODE] === node) return entry;
+      entry = entries[at + NEXT_IN_BUCKET] ?? NONE;
+    }
+    return NONE;
+  }
+
+  #walk(service: number, node: number): number {
+    let entry = this.first(service);
+    while (entry !== NONE && this.nodeAt(entry) !== node) entry = this.next(entry);
+    return entry;
+  }
+
+  #newEntry(): number {
+    if (this.#free !== NONE) {
+      const entry = this.#free;
+      this.#free = this.next(entry);
+      return entry;
+    }
+    if ((this.#used + 1) * ENTRY > this.#entries.length) this.reservePairs(1);
+    return this.#used++;
+  }
+
+  #remove(entry: number): void {
+    const entries = this.#entries;
+    const at = entry * ENTRY;
+    const service = entries[at] ?? 0;
+    if (this.#isHashed[service] === 1) this.#unhash(entry);
+    const next = entries[at + NEXT] ?? NONE;
+    const previous = entries[at + PREVIOUS] ?? NONE;
+    if (next !== NONE) entries[next * ENTRY + PREVIOUS] = previous;
+    if (previous === NONE) this.#first[service] = next + 1;
+    else entries[previous * ENTRY + NEXT] = next;
+    const length = (this.#length[service] ?? 0) - 1;
+    this.#length[service] = length;
+    if (length === 0) this.#isHashed[service] = 0;
+    this.#live--;
+    entries[at + NEXT] = this.#free;
+    this.#free = entry;
+  }
+
+  #hashService(service: number): void {
+    this.#isHashed[service] = 1;
+    for (let entry = this.first(service); entry !== NONE; entry = this.next(entry)) {
+      this.#hash(entry);
+    }
+  }
+
+  #hash(entry: number): void {
+    if (this.#hashed * 2 >= this.#buckets.length) this.#rehash();
+    this.#hashed++;
+    this.#link(entry);
   }
 
   #bucket(service: number, node: number): number {
@@ -70,83 +202,42 @@ export class Tally {
     return (mixed ^ (mixed >>> 15)) & (this.#buckets.length - 1);
   }
 
-  #find(service: number, node: number): number {
-    let entry = this.#buckets[this.#bucket(service, node)] ?? NONE;
-    while (entry !== NONE && (this.#service[entry] !== service || this.#node[entry] !== node)) {
-      entry = this.#nextInBucket[entry] ?? NONE;
-    }
-    return entry;
-  }
-
-  #insert(service: number, node: number, count: number): void {
-    if (this.#live * 2 >= this.#buckets.length) this.#rehash(this.#buckets.length * 2);
-    const entry = this.#newEntry();
-    this.#live++;
-    this.#service[entry] = service;
-    this.#node[entry] = node;
-    this.#count[entry] = count;
-    this.#link(entry);
-    this.#firstOfService = grownInt32(this.#firstOfService, service, NONE);
-    const first = this.#firstOfService[service] ?? NONE;
-    this.#nextOfService[entry] = first;
-    this.#previousOfService[entry] = NONE;
-    if (first !== NONE) this.#previousOfService[first] = entry;
-    this.#firstOfService[service] = entry;
-  }
-
-  #newEntry(): number {
-    if (this.#free !== NONE) {
-      const entry = this.#free;
-      this.#free = this.#nextInBucket[entry] ?? NONE;
-      return entry;
-    }
-    const entry = this.#used++;
-    if (entry === this.#service.length) {
-      this.#service = grownInt32(this.#service, entry);
-      this.#node = grownInt32(this.#node, entry);
-      this.#count = grownInt32(this.#count, entry);
-      this.#nextInBucket = grownInt32(this.#nextInBucket, entry);
-      this.#nextOfService = grownInt32(this.#nextOfService, entry);
-      this.#previousOfService = grownInt32(this.#previousOfService, entry);
-    }
-    return entry;
-  }
-
   #link(entry: number): void {
-    const bucket = this.#bucket(this.#service[entry] ?? 0, this.#node[entry] ?? 0);
-    this.#nextInBucket[entry] = this.#buckets[bucket] ?? NONE;
-    this.#buckets[bucket] = entry;
+    const bucket = this.#bucketOf(entry);
+    this.#entries[entry * ENTRY + NEXT_IN_BUCKET] = (this.#buckets[bucket] ?? 0) - 1;
+    this.#buckets[bucket] = entry + 1;
   }
 
-  #remove(entry: number): void {
-    this.#live--;
-    this.#unlink(entry);
-    const next = this.#nextOfService[entry] ?? NONE;
-    const previous = this.#previousOfService[entry] ?? NONE;
-    if (next !== NONE) this.#previousOfService[next] = previous;
-    if (previous === NONE) this.#firstOfService[this.#service[entry] ?? 0] = next;
-    else this.#nextOfService[previous] = next;
-    this.#count[entry] = 0;
-    this.#nextInBucket[entry] = this.#free;
-    this.#free = entry;
-  }
-
-  #unlink(entry: number): void {
-    const bucket = this.#bucket(this.#service[entry] ?? 0, this.#node[entry] ?? 0);
-    const after = this.#nextInBucket[entry] ?? NONE;
-    let at = this.#buckets[bucket] ?? NONE;
+  #unhash(entry: number): void {
+    this.#hashed--;
+    const entries = this.#entries;
+    const bucket = this.#bucketOf(entry);
+    const after = entries[entry * ENTRY + NEXT_IN_BUCKET] ?? NONE;
+    let at = (this.#buckets[bucket] ?? 0) - 1;
     if (at === entry) {
-      this.#buckets[bucket] = after;
+      this.#buckets[bucket] = after + 1;
       return;
     }
-    while (this.#nextInBucket[at] !== entry) at = this.#nextInBucket[at] ?? NONE;
-    this.#nextInBucket[at] = after;
+    while (entries[at * ENTRY + NEXT_IN_BUCKET] !== entry) {
+      at = entries[at * ENTRY + NEXT_IN_BUCKET] ?? NONE;
+    }
+    entries[at * ENTRY + NEXT_IN_BUCKET] = after;
   }
 
-  #rehash(length: number): void {
-    this.#buckets = new Int32Array(length).fill(NONE);
-    for (let entry = 0; entry < this.#used; entry++) {
-      if ((this.#count[entry] ?? 0) > 0) this.#link(entry);
+  #bucketOf(entry: number): number {
+    return this.#bucket(this.#entries[entry * ENTRY] ?? 0, this.nodeAt(entry));
+  }
+
+  #rehash(): void {
+    const before = this.#buckets;
+    const entries = this.#entries;
+    this.#buckets = new Int32Array(before.length * 2);
+    for (const first of before) {
+      for (let entry = first - 1; entry !== NONE;) {
+        const next = entries[entry * ENTRY + NEXT_IN_BUCKET] ?? NONE;
+        this.#link(entry);
+        entry = next;
+      }
     }
   }
 }

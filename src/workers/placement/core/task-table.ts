@@ -1,9 +1,11 @@
 /**
- * The tasks as columns: where each is in its way through here, its shape, its node, and its place in
- * the queue it waits in. A queue is a chain through the columns, so a task leaves it from anywhere.
+ * The tasks as rows of few whole numbers: where each is in its way through here,
+ * its shape, its node, and its place in the queue it waits in. A queue is a chain through the rows,
+ * so a task leaves it from anywhere; queues have numbers too.
  */
 import assert from 'node:assert/strict';
-import { grownFloat64, grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
+import { grownFloat64, grownInt32, largest, type Int32List } from '../../../shared/kit/columns.ts';
+import type { Picks } from './picks.ts';
 
 export const TASK = {
   /** Not known here. */
@@ -16,77 +18,109 @@ export const TASK = {
   held: 3,
 } as const;
 
-/** Tasks in the order in which they came. */
-export type TaskQueue = { first: number; last: number; length: number };
-
 const NONE = -1;
 
-export function newQueue(): TaskQueue {
-  return { first: NONE, last: NONE, length: 0 };
-}
+/** A row: state and flags, then these. */
+const ROW = 6;
+const SHAPE = 1;
+const NODE = 2;
+const NEXT = 3;
+const PREVIOUS = 4;
+/** What the user was last told about a task that waits, in the explainer's terms; 0 nothing. */
+const TOLD = 5;
+/** The tally's entry in which an active task counts. None waits and is active. */
+const ENTRY = TOLD;
 
+const STATE_MASK = 3;
 /** The task is meant to run, and counts on its node. */
-const ACTIVE = 1;
+const ACTIVE = 4;
 /** Its node was chosen here, so its failures speak of the node. */
-const CHOSEN = 2;
+const CHOSEN = 8;
 /** Its node was given. */
-const PRESET = 4;
+const PRESET = 16;
+
+/** A queue: its first and last task and its length, the tasks one too high so that 0 is none. */
+const QUEUE = 3;
+const LAST = 1;
+const LENGTH = 2;
 
 export class TaskTable {
-  #state = new Uint8Array(64);
-  #flags = new Uint8Array(64);
-  #shape = new Int32Array(64);
-  #node = new Int32Array(64);
-  #next = new Int32Array(64);
-  #previous = new Int32Array(64);
-  /** What the user was last told about the task, in the explainer's terms; 0 nothing. */
-  #told = new Int32Array(64);
-  /** Journal position at which the task's own node was last asked; -1 never. */
-  #askedAt = new Float64Array(64);
+  #rows = new Int32Array(64 * ROW);
+  #queues = new Int32Array(64 * QUEUE);
+  /** Journal position at which the own node of a task with a given one was last asked; -1 never. */
+  #askedAt = new Float64Array(0);
 
-  /** Takes in a task that is not known. */
+  /** Takes in a task that is not known, and whose node is given. */
   enter(task: number, shape: number, node: number): void {
-    assert.ok(task >= 0, `task number ${task} is out of range`);
-    if (task >= this.#state.length) this.#grow(task);
-    assert.equal(this.#state[task], TASK.none, `task ${task} is known already`);
-    this.#flags[task] = node === NONE ? 0 : PRESET;
-    this.#shape[task] = shape;
-    this.#node[task] = node;
-    this.#told[task] = 0;
-    this.#askedAt[task] = -1;
+    if (task < 0) assert.fail(`task number ${task} is out of range`);
+    const rows = this.#rowsTo(task);
+    if (this.state(task) !== TASK.none) assert.fail(`task ${task} is known already`);
+    const row = task * ROW;
+    rows[row] = PRESET;
+    rows[row + SHAPE] = shape;
+    rows[row + NODE] = node;
+    rows[row + TOLD] = 0;
+  }
+
+  /**
+   * Takes in tasks that are not known, given as columns: each waits in the queue of its shape, which is the
+   * first one of all shapes and as many more as the shape's number says.
+   */
+  enterWaiting(tasks: Int32Array, shapes: Int32Array, firstQueue: number): void {
+    const rows = this.#rowsTo(largest(tasks));
+    const queues = this.#queuesTo(firstQueue + largest(shapes));
+    for (let i = 0; i < tasks.length; i++) {
+      const task = tasks[i]!;
+      const shape = shapes[i]!;
+      if (task < 0) assert.fail(`task number ${task} is out of range`);
+      const row = task * ROW;
+      if ((rows[row]! & STATE_MASK) !== TASK.none) assert.fail(`task ${task} is known already`);
+      const at = (firstQueue + shape) * QUEUE;
+      const last = queues[at + LAST]! - 1;
+      rows[row] = TASK.waiting;
+      rows[row + SHAPE] = shape;
+      rows[row + NODE] = NONE;
+      rows[row + NEXT] = NONE;
+      rows[row + PREVIOUS] = last;
+      rows[row + TOLD] = 0;
+      if (last === NONE) queues[at] = task + 1;
+      else rows[last * ROW + NEXT] = task;
+      queues[at + LAST] = task + 1;
+      queues[at + LENGTH]!++;
+    }
   }
 
   state(task: number): number {
-    return this.#state[task] ?? TASK.none;
+    return this.#word(task, 0) & STATE_MASK;
   }
 
   shape(task: number): number {
-    return this.#shape[task] ?? NONE;
+    return this.#rows[task * ROW + SHAPE] ?? NONE;
   }
 
   /** The node that the task is on or is meant for, or -1. */
   node(task: number): number {
-    return this.#node[task] ?? NONE;
+    return this.#rows[task * ROW + NODE] ?? NONE;
   }
 
   isActive(task: number): boolean {
-    return ((this.#flags[task] ?? 0) & ACTIVE) !== 0;
+    return (this.#word(task, 0) & ACTIVE) !== 0;
   }
 
   isChosen(task: number): boolean {
-    return ((this.#flags[task] ?? 0) & CHOSEN) !== 0;
+    return (this.#word(task, 0) & CHOSEN) !== 0;
   }
 
   isPreset(task: number): boolean {
-    return ((this.#flags[task] ?? 0) & PRESET) !== 0;
+    return (this.#word(task, 0) & PRESET) !== 0;
   }
 
   told(task: number): number {
-    return this.#told[task] ?? 0;
+    return this.#word(task, TOLD);
   }
 
   setTold(task: number, told: number): void {
-    this.#told[task] = told;
+    this.#rows[task * ROW + TOLD] = told;
   }
 
   askedAt(task: number): number {
@@ -94,69 +128,137 @@ export class TaskTable {
   }
 
   setAskedAt(task: number, position: number): void {
+    this.#askedAt = grownFloat64(this.#askedAt, task);
     this.#askedAt[task] = position;
   }
 
-  /** Puts the task on a node. */
-  hold(task: number, node: number, isActive: boolean): void {
-    const preset = (this.#flags[task] ?? 0) & PRESET;
-    this.#state[task] = TASK.held;
-    this.#node[task] = node;
-    this.#flags[task] = preset | (preset === 0 ? CHOSEN : 0) | (isActive ? ACTIVE : 0);
+  /** The tally's entry of an active task. */
+  entry(task: number): number {
+    return this.#word(task, ENTRY);
+  }
+
+  /** Puts the task on a node; `entry` is where it is counted, or -1 when it is not active. */
+  hold(task: number, node: number, entry: number): void {
+    const row = task * ROW;
+    const preset = (this.#rows[row] ?? 0) & PRESET;
+    const active = entry === NONE ? 0 : ACTIVE;
+    this.#rows[row] = TASK.held | preset | (preset === 0 ? CHOSEN : 0) | active;
+    this.#rows[row + NODE] = node;
+    this.#rows[row + ENTRY] = entry;
   }
 
   deactivate(task: number): void {
-    this.#flags[task] = (this.#flags[task] ?? 0) & ~ACTIVE;
+    this.#rows[task * ROW] = this.#word(task, 0) & ~ACTIVE;
   }
 
   /** The task waits (again): nobody was told anything, no node was asked. */
-  enqueue(
-    task: number,
-    state: typeof TASK.waiting | typeof TASK.confirming,
-    queue: TaskQueue,
-  ): void {
-    this.#state[task] = state;
-    this.#flags[task] = (this.#flags[task] ?? 0) & PRESET;
-    if (state === TASK.waiting) this.#node[task] = NONE;
-    this.#told[task] = 0;
-    this.#askedAt[task] = -1;
-    this.#next[task] = NONE;
-    this.#previous[task] = queue.last;
-    if (queue.last === NONE) queue.first = task;
-    else this.#next[queue.last] = task;
-    queue.last = task;
-    queue.length++;
+  enqueue(task: number, state: typeof TASK.waiting | typeof TASK.confirming, queue: number): void {
+    const rows = this.#rows;
+    const row = task * ROW;
+    rows[row] = state | ((rows[row] ?? 0) & PRESET);
+    rows[row + TOLD] = 0;
+    if (state === TASK.waiting) rows[row + NODE] = NONE;
+    else this.setAskedAt(task, NONE);
+    const at = queue * QUEUE;
+    const queues = this.#queuesTo(queue);
+    const last = (queues[at + LAST] ?? 0) - 1;
+    rows[row + NEXT] = NONE;
+    rows[row + PREVIOUS] = last;
+    if (last === NONE) queues[at] = task + 1;
+    else rows[last * ROW + NEXT] = task;
+    queues[at + LAST] = task + 1;
+    queues[at + LENGTH] = (queues[at + LENGTH] ?? 0) + 1;
   }
 
   /** Takes the task out of the queue it waits in. */
-  unqueue(task: number, queue: TaskQueue): void {
-    const next = this.#next[task] ?? NONE;
-    const previous = this.#previous[task] ?? NONE;
-    if (previous === NONE) queue.first = next;
-    else this.#next[previous] = next;
-    if (next === NONE) queue.last = previous;
-    else this.#previous[next] = previous;
-    queue.length--;
+  unqueue(task: number, queue: number): void {
+    const rows = this.#rows;
+    const queues = this.#queues;
+    const row = task * ROW;
+    const at = queue * QUEUE;
+    const next = rows[row + NEXT] ?? NONE;
+    const previous = rows[row + PREVIOUS] ?? NONE;
+    if (previous === NONE) queues[at] = next + 1;
+    else rows[previous * ROW + NEXT] = next;
+    if (next === NONE) queues[at + LAST] = previous + 1;
+    else rows[next * ROW + PREVIOUS] = previous;
+    queues[at + LENGTH] = (queues[at + LENGTH] ?? 0) - 1;
+  }
+
+  /** Puts the first tasks of a queue of waiting ones on nodes, one on each; lists the tasks. */
+  holdFirst(queue: number, { nodes, entries }: Picks, held: Int32List): void {
+    const rows = this.#rows;
+    const queues = this.#queues;
+    const at = queue * QUEUE;
+    const count = nodes.length;
+    let task = (queues[at] ?? 0) - 1;
+    for (let i = 0; i < count; i++) {
+      const row = task * ROW;
+      held.push(task);
+      rows[row] = TASK.held | CHOSEN | ACTIVE;
+      rows[row + NODE] = nodes.at(i);
+      rows[row + ENTRY] = entries.at(i);
+      task = rows[row + NEXT] ?? NONE;
+    }
+    queues[at] = task + 1;
+    if (task === NONE) queues[at + LAST] = 0;
+    else rows[task * ROW + PREVIOUS] = NONE;
+    queues[at + LENGTH] = (queues[at + LENGTH] ?? 0) - count;
+  }
+
+  /** As `holdFirst`, for one task. @returns the task */
+  holdOne(queue: number, node: number, entry: number): number {
+    const rows = this.#rows;
+    const queues = this.#queues;
+    const at = queue * QUEUE;
+    const task = queues[at]! - 1;
+    const row = task * ROW;
+    const next = rows[row + NEXT]!;
+    rows[row] = TASK.held | CHOSEN | ACTIVE;
+    rows[row + NODE] = node;
+    rows[row + ENTRY] = entry;
+    queues[at] = next + 1;
+    if (next === NONE) queues[at + LAST] = 0;
+    else rows[next * ROW + PREVIOUS] = NONE;
+    queues[at + LENGTH]!--;
+    return task;
+  }
+
+  /** The first task of a queue, or -1. */
+  first(queue: number): number {
+    return (this.#queues[queue * QUEUE] ?? 0) - 1;
+  }
+
+  /** How many tasks are in a queue. */
+  length(queue: number): number {
+    return this.#queues[queue * QUEUE + LENGTH] ?? 0;
   }
 
   /** The task after this one in its queue, or -1. */
   next(task: number): number {
-    return this.#next[task] ?? NONE;
+    return this.#rows[task * ROW + NEXT] ?? NONE;
   }
 
   /** Forgets the task; its number may come again. */
   leave(task: number): void {
-    this.#state[task] = TASK.none;
+    this.#rows[task * ROW] = TASK.none;
   }
 
-  #grow(task: number): void {
-    this.#state = grownUint8(this.#state, task);
-    this.#flags = grownUint8(this.#flags, task);
-    this.#shape = grownInt32(this.#shape, task);
-    this.#node = grownInt32(this.#node, task);
-    this.#next = grownInt32(this.#next, task);
-    this.#previous = grownInt32(this.#previous, task);
-    this.#told = grownInt32(this.#told, task);
-    this.#askedAt = grownFloat64(this.#askedAt, task);
+  /** The rows, with room up to a task. */
+  #rowsTo(task: number): Int32Array {
+    const end = (task + 1) * ROW;
+    if (end > this.#rows.length) this.#rows = grownInt32(this.#rows, end - 1);
+    return this.#rows;
+  }
+
+  /** The queues, up to a given one. */
+  #queuesTo(queue: number): Int32Array {
+    const end = (queue + 1) * QUEUE;
+    if (end > this.#queues.length) this.#queues = grownInt32(this.#queues, end - 1);
+    return this.#queues;
+  }
+
+  #word(task: number, of: number): number {
+    return this.#rows[task * ROW + of] ?? 0;
   }
 }

@@ -12,6 +12,7 @@ import type { ContainerSpec, TaskSpec } from '../../../../shared/wire/gen/specs.
 import { PortConfigPublishMode } from '../../../../shared/wire/gen/types.ts';
 import type { Init } from '../../../../shared/wire/runtime.ts';
 import type { Dependencies } from '../../core/dependencies.ts';
+import { until } from '../../../../../test/support/until.ts';
 import { Cancellation } from '../cancellation.ts';
 import { endOf, executorContract, logged, run, type Program } from '../contract.test.ts';
 import { ExitError } from '../errors.ts';
@@ -262,10 +263,7 @@ describe('process', () => {
     await run(controller);
     assert.equal(await endOf(controller), undefined);
     const mark = `SKEIN_TASK_ID=${task.id}`;
-    for (let tries = 0; processesWith(mark).length > 0 && tries < 100; tries += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    assert.deepEqual(processesWith(mark), []);
+    await until('no process has its mark', 60_000, () => processesWith(mark).length === 0);
   });
 
   test('[PRC8] limits are those of the task’s control group', async (t) => {
