@@ -46,6 +46,44 @@ test('what was saved is loaded; headers stay until they are given anew', async (
   assert.equal(await keys.loadRoot(), first.rootPem);
 });
 
+test('changes of headers and renewals at the same time lose nothing', async () => {
+  const keys = new KeyFiles(directory);
+  await assert.rejects(
+    keys.updateHeaders((headers) => headers),
+    /has no key yet/,
+  );
+  await keys.save(first.certificatePem, first.keyPem, { a: '0' });
+  const names = ['b', 'c', 'd', 'e'];
+  const changes = names.flatMap((name, i) => [
+    keys.updateHeaders((headers) => ({ ...headers, [name]: String(Object.keys(headers).length) })),
+    i % 2 === 0
+      ? keys.save(second.certificatePem, second.keyPem)
+      : keys.save(first.certificatePem, first.keyPem),
+  ]);
+  const refused = keys.updateHeaders(() => {
+    throw new Error('no change');
+  });
+  await assert.rejects(refused, /no change/);
+  await Promise.all(changes);
+  const { certificatePem, keyPem } = first;
+  const headers = { a: '0', b: '1', c: '2', d: '3', e: '4' };
+  assert.deepEqual(await keys.load(), { certificatePem, keyPem, headers });
+  assert.deepEqual((await readdir(directory)).toSorted(), ['swarm-node.crt', 'swarm-node.key']);
+});
+
+test('a change of headers that a crash cut short has changed nothing, and is done anew', async () => {
+  const keys = new KeyFiles(directory);
+  await keys.save(first.certificatePem, first.keyPem, { a: '0' });
+  await writeFile(path('.swarm-node.key'), 'half a key f');
+  assert.deepEqual((await keys.load())?.headers, { a: '0' });
+  await keys.updateHeaders((headers) => ({ ...headers, b: '1' }));
+  assert.deepEqual(await keys.load(), {
+    certificatePem: first.certificatePem,
+    keyPem: first.keyPem,
+    headers: { a: '0', b: '1' },
+  });
+});
+
 test('a crash at any step of a save leaves one identity or the other, whole', async () => {
   // The steps: 1 temporary certificate, 2 temporary key, 3 key in place, 4 certificate in place.
   for (const steps of [1, 2, 3, 4]) {
@@ -139,16 +177,13 @@ test('a new certificate must be this node’s, and a new root must fit the certi
   const security = (await loadSecurityContext(keys, Date.now())) ?? assert.fail();
   const seen: string[] = [];
   const stop = security.watch(({ credentials }) => seen.push(credentials.keyPem));
-  await assert.rejects(
-    security.renew(manager.certificatePem, manager.keyPem, Date.now()),
-    /is for another node: node2/,
-  );
+  await assert.rejects(security.renew(manager, Date.now()), /is for another node: node2/);
   const { root } = await testCluster();
   await assert.rejects(security.trust(root.certificatePem, Date.now()), /unknown authority/);
   assert.deepEqual(seen, []);
   const both = first.rootPem + root.certificatePem;
   await security.trust(both, Date.now());
-  await security.renew(second.certificatePem, second.keyPem, Date.now());
+  await security.renew(second, Date.now());
   assert.deepEqual(seen, [first.keyPem, second.keyPem]);
   assert.equal(await keys.loadRoot(), both);
   stop();

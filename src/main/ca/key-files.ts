@@ -21,11 +21,14 @@ export class LockedError extends Error {
   }
 }
 
+/** What stands before the key in its file. */
+export type Headers = Readonly<Record<string, string>>;
+
 export type StoredIdentity = {
   readonly certificatePem: string;
   /** Decrypted, without headers. */
   readonly keyPem: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Headers;
 };
 
 /** Where a node keeps its identity; a store that locks its key takes the unlock key when made. */
@@ -34,11 +37,11 @@ export type KeyStore = {
   readonly saveRoot: (rootPem: string) => Promise<void>;
   /** @throws LockedError, CertificateError */
   readonly load: () => Promise<StoredIdentity | undefined>;
-  /** Headers stay as they are unless given. */
+  /** Headers stay as they are unless given, or made of those in place. */
   readonly save: (
     certificatePem: string,
     keyPem: string,
-    headers?: Readonly<Record<string, string>>,
+    headers?: Headers | ((kept: Headers) => Headers),
   ) => Promise<void>;
 };
 
@@ -97,11 +100,7 @@ function unlock(text: string, unlockKey: Uint8Array | undefined): string {
   }
 }
 
-function lock(
-  keyPem: string,
-  headers: Readonly<Record<string, string>>,
-  unlockKey: Uint8Array | undefined,
-): string {
+function lock(keyPem: string, headers: Headers, unlockKey: Uint8Array | undefined): string {
   const key = createPrivateKey(keyPem);
   const pem =
     unlockKey === undefined
@@ -117,10 +116,11 @@ function lock(
   return formatPem(block.label, block.der, headers);
 }
 
-/** The files of `<state directory>/certificates`. */
+/** The files of `<state directory>/certificates`. What changes them goes one after the other. */
 export class KeyFiles implements KeyStore {
   readonly #directory: string;
   readonly #unlockKey: Uint8Array | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(directory: string, unlockKey?: Uint8Array) {
     this.#directory = directory;
@@ -136,29 +136,53 @@ export class KeyFiles implements KeyStore {
     await this.#syncDirectory();
   };
 
-  readonly load = async (): Promise<StoredIdentity | undefined> => {
+  readonly load = (): Promise<StoredIdentity | undefined> => this.#alone(() => this.#load());
+
+  async #load(): Promise<StoredIdentity | undefined> {
     const keyText = await readIfThere(this.#path(FILES.key));
     if (keyText === undefined) return undefined;
     const keyPem = unlock(keyText, this.#unlockKey);
     const certificatePem = await this.#matchingCertificate(keyPem);
     if (certificatePem === undefined) return undefined;
     return { certificatePem, keyPem, headers: parsePem(keyText)[0]?.headers ?? {} };
-  };
+  }
 
-  readonly save = async (
-    certificatePem: string,
-    keyPem: string,
-    headers?: Readonly<Record<string, string>>,
-  ): Promise<void> => {
+  readonly save: KeyStore['save'] = (certificatePem, keyPem, headers) =>
+    this.#alone(async () => {
+      const wanted = typeof headers === 'object' ? headers : await this.#headers();
+      const made = typeof headers === 'function' ? headers(wanted) : wanted;
+      await this.#save(certificatePem, keyPem, made);
+    });
+
+  /**
+   * Changes the headers, all or nothing: `change` gets those in place. Key and certificate stay.
+   * @throws LockedError, CertificateError
+   */
+  readonly updateHeaders = (change: (headers: Headers) => Headers): Promise<void> =>
+    this.#alone(async () => {
+      const stored = await this.#load();
+      if (stored === undefined) throw new CertificateError('the node has no key yet');
+      const keyText = lock(stored.keyPem, change(stored.headers), this.#unlockKey);
+      await writeDurably(this.#temporary(FILES.key), keyText, MODES.secret);
+      await rename(this.#temporary(FILES.key), this.#path(FILES.key));
+      await this.#syncDirectory();
+    });
+
+  #alone<T>(run: () => Promise<T>): Promise<T> {
+    const mine = this.#last.then(run);
+    this.#last = mine.catch(() => undefined); // the next one runs whatever befell this one
+    return mine;
+  }
+
+  async #save(certificatePem: string, keyPem: string, headers: Headers): Promise<void> {
     await this.#prepare();
-    const kept = headers ?? (await this.#headers());
-    const keyText = lock(keyPem, kept, this.#unlockKey);
+    const keyText = lock(keyPem, headers, this.#unlockKey);
     await writeDurably(this.#temporary(FILES.certificate), certificatePem, MODES.public);
     await writeDurably(this.#temporary(FILES.key), keyText, MODES.secret);
     await rename(this.#temporary(FILES.key), this.#path(FILES.key));
     await rename(this.#temporary(FILES.certificate), this.#path(FILES.certificate));
     await this.#syncDirectory();
-  };
+  }
 
   /** The certificate that fits the key: the one in place, or one that a crash left half renamed. */
   async #matchingCertificate(keyPem: string): Promise<string | undefined> {
@@ -174,7 +198,7 @@ export class KeyFiles implements KeyStore {
     throw new CertificateError('certificate key mismatch');
   }
 
-  async #headers(): Promise<Readonly<Record<string, string>>> {
+  async #headers(): Promise<Headers> {
     const keyText = await readIfThere(this.#path(FILES.key));
     return parsePem(keyText ?? '')[0]?.headers ?? {};
   }

@@ -10,7 +10,7 @@ import type { Credentials, Listener } from '../rpc/listener.ts';
 import { listenTcp } from '../rpc/listener.ts';
 import { openMemoryStore } from '../store/testing/memory-log.ts';
 import { clusterRootCa } from './bootstrap.ts';
-import type { KeyStore } from './key-files.ts';
+import type { Headers, KeyStore } from './key-files.ts';
 import { Renewer } from './renewer.ts';
 import { readIdentity, SecurityContext } from './security-context.ts';
 import { CertificateAuthority } from './service.ts';
@@ -142,6 +142,50 @@ describe('a renewer', () => {
     const next = renewed();
     await next;
     assert.equal(security.identity.role, Role.MANAGER);
+  });
+
+  test('a role that was asked for is forgotten by no other wish, and a wish ends a long pause', async () => {
+    backoffMs = 1_000_000;
+    renewer.start();
+    const first = failed();
+    renewer.force(Role.MANAGER);
+    await first;
+    const second = failed();
+    renewer.force();
+    await second;
+    assert.equal(security.identity.role, Role.WORKER, 'a certificate of the old role is not taken');
+    await setRole(NodeRole.MANAGER);
+    const next = renewed();
+    renewer.force();
+    await next;
+    assert.equal(security.identity.role, Role.MANAGER);
+  });
+
+  test('a new certificate is kept with the headers that go with it', async () => {
+    const saved = Promise.withResolvers<Headers>();
+    const store: KeyStore = {
+      ...noStore,
+      save: async (_certificate, _key, headers) => {
+        saved.resolve(typeof headers === 'function' ? headers({ kept: 'yes' }) : {});
+      },
+    };
+    security = new SecurityContext(security.identity, store);
+    renewer = new Renewer({
+      security,
+      approach: () => ({
+        to: 'manager',
+        address,
+        rootPem: manager.rootPem,
+        identity: security.credentials,
+      }),
+      headers: ({ role }, kept) => ({ ...kept, role }),
+      env,
+      log: silentLog,
+      pauses: { forcedDelayMs: 1, backoffMs: () => 1 },
+    });
+    renewer.start();
+    renewer.force();
+    assert.deepEqual(await saved.promise, { kept: 'yes', role: Role.WORKER });
   });
 
   test('tries again after a failure, and stops at once while it waits', async () => {

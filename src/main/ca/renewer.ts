@@ -12,6 +12,7 @@ import type { ChannelTarget } from '../rpc/client.ts';
 import { CertificateError } from './certificates.ts';
 import { backoffMs, RENEWAL_LIMITS, renewalDelayMs } from './core/renewal.ts';
 import { requestCertificate } from './join.ts';
+import type { Headers } from './key-files.ts';
 import { type NodeIdentity, readIdentity, type SecurityContext } from './security-context.ts';
 
 export type RenewerOptions = {
@@ -21,6 +22,8 @@ export type RenewerOptions = {
    * after a failure another manager.
    */
   readonly approach: (attempt: number, identity: NodeIdentity) => ChannelTarget;
+  /** What the key file is to carry with a new certificate; as it is unless given. */
+  readonly headers?: (next: NodeIdentity, kept: Headers) => Headers;
   readonly env: Env;
   readonly log: Log;
   /** Only tests wait otherwise. */
@@ -57,9 +60,12 @@ export class Renewer {
     this.#running ??= this.#run();
   }
 
-  /** Renews now; with `role`, until the new certificate carries that role. */
+  /**
+   * Renews now; with `role`, until the new certificate carries that role. A role asked for before stays
+   * asked for when none is named.
+   */
   force(role?: Role): void {
-    this.#forced = { role };
+    this.#forced = { role: role ?? this.#forced?.role };
     this.#waking.abort();
   }
 
@@ -75,7 +81,10 @@ export class Renewer {
       if (failures > 0) await this.#wait(this.#pauses.backoffMs(failures));
       else if (this.#forced === undefined) await this.#untilDue();
       if (this.#stopping.signal.aborted) return;
+      const forced = this.#forced;
       failures = (await this.#attempt()) ? 0 : failures + 1;
+      // Who forced meanwhile knows more than the attempt that failed.
+      if (this.#forced !== forced) failures = 0;
     }
   }
 
@@ -114,7 +123,7 @@ export class Renewer {
   }
 
   async #renew(role: Role | undefined): Promise<void> {
-    const { security, approach, env, log } = this.#options;
+    const { security, approach, headers, env, log } = this.#options;
     const before = security.identity;
     const issued = await requestCertificate({
       approach: (attempt) => approach(attempt, security.identity),
@@ -129,7 +138,7 @@ export class Renewer {
     if (role !== undefined && next.role !== role) {
       throw new CertificateError(`expected a certificate for ${role}, got one for ${next.role}`);
     }
-    await security.renew(issued.certificatePem, issued.keyPem, env.nowMs());
+    await security.renew(issued, env.nowMs(), headers);
     log.info({ role: next.role, was: before.role }, 'renewed the node certificate');
   }
 }

@@ -10,7 +10,7 @@ import {
   subjectField,
   validity,
 } from './chains.ts';
-import type { KeyStore } from './key-files.ts';
+import type { Headers, KeyStore } from './key-files.ts';
 import { RootCa } from './root.ts';
 
 /** Everything that a node's certificate says, with the certificate. */
@@ -94,17 +94,21 @@ export class SecurityContext {
   }
 
   /**
-   * Adopts a new certificate and key, on disk first.
+   * Adopts a new certificate and key, on disk first, with what else the key file is to carry then.
    *
    * @throws CertificateError when it is not a certificate of this cluster and this node.
    */
-  async renew(certificatePem: string, keyPem: string, nowMs: number): Promise<void> {
+  async renew(
+    { certificatePem, keyPem }: Omit<Credentials, 'rootPem'>,
+    nowMs: number,
+    headers?: (next: NodeIdentity, kept: Headers) => Headers,
+  ): Promise<void> {
     const { rootPem } = this.credentials;
     const next = readIdentity({ certificatePem, keyPem, rootPem }, nowMs);
     if (next.nodeId !== this.#identity.nodeId) {
       throw new CertificateError(`the new certificate is for another node: ${next.nodeId}`);
     }
-    await this.#store.save(certificatePem, keyPem);
+    await this.#store.save(certificatePem, keyPem, headers && ((kept) => headers(next, kept)));
     this.#adopt(next);
   }
 

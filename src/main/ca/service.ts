@@ -81,7 +81,7 @@ export class CertificateAuthority {
 
   readonly #nodeCa: Handlers<'NodeCA'> = {
     IssueNodeCertificate: (request, caller) => this.#issue(request, caller),
-    NodeCertificateStatus: ({ nodeId }, _caller, signal) => this.#status(nodeId, signal),
+    NodeCertificateStatus: ({ nodeId }, _caller, { signal }) => this.#status(nodeId, signal),
   };
 
   #cluster(): Cluster {

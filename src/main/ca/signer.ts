@@ -101,7 +101,8 @@ export class Signer {
     }));
     if (node === undefined || cluster === undefined || !needsCertificate(node)) return true;
     try {
-      const certificate = Buffer.from(this.#issue(node, cluster));
+      // Bytes of their own: they stay as long as the node, and would hold a shared page of 64 KiB.
+      const certificate = new TextEncoder().encode(this.#issue(node, cluster));
       void this.#write(node, (current) => issued(current, certificate));
     } catch (error) {
       if (error instanceof SignerMissingError) return false;

@@ -7,8 +7,11 @@ import type { Store } from '../store/transaction.ts';
 export type Members = {
   /** The member that runs on a node; undefined when that node is no member. */
   readonly byNode: (nodeId: string) => ManagerStatus | undefined;
-  /** Whether enough members stay reachable when this one leaves. */
-  readonly canRemove: (raftId: bigint) => boolean;
+  /** Whether enough members stay reachable when this one leaves, and else who is missing, in words. */
+  readonly judgeRemoval: (raftId: bigint) => {
+    readonly allowed: boolean;
+    readonly missing: string;
+  };
 };
 
 /** Makes what only the certificate authority and the key encryption know the form of. */

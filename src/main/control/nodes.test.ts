@@ -133,15 +133,51 @@ test('[CTL23] a manager is demoted only while the cluster can do without it', as
   joinRaft(bench, 'm2');
   joinRaft(bench, 'm3');
   bench.isQuorumSafe = false;
+  bench.missing = ': managers not reached: m3 (10.0.0.3:2377)';
   assert.deepEqual(await demote('m2'), {
     code: Code.FAILED_PRECONDITION,
-    text: "can't remove member from the raft: this would result in a loss of quorum",
+    text:
+      "can't remove member from the raft: this would result in a loss of quorum" +
+      ': managers not reached: m3 (10.0.0.3:2377)',
   });
   bench.isQuorumSafe = true;
   assert.equal(await demote('m2'), undefined);
   assert.equal(await demote('m1'), undefined);
   // Both are still managers by what is observed, and neither will stay one.
   assert.deepEqual(await demote('m3'), last);
+});
+
+test('[CTL23] a promotion can be taken back before the node has joined', async () => {
+  const up = { state: NodeStatusState.READY };
+  const bench = await benchWith({ id: 'm1', ...MANAGER }, { id: 'm2', ...MANAGER, status: up });
+  joinRaft(bench, 'm1');
+  const nodeVersion = await versionOf(bench, 'm2');
+  assert.equal(
+    await bench.refusal('UpdateNode', { nodeId: 'm2', nodeVersion, spec: {} }),
+    undefined,
+  );
+});
+
+const plugin = (type: string, name: string) => ({ engine: { plugins: [{ type, name }] } });
+
+test('[CTL26] only a node that runs Skein becomes a manager', async () => {
+  const bench = await benchWith(
+    { id: 'new' },
+    { id: 'engine', description: { hostname: 'box', ...plugin('Network', 'overlay') } },
+    { id: 'bare', description: {} },
+    { id: 'skein', description: plugin('Runtime', 'docker') },
+  );
+  const promote = async (nodeId: string) => {
+    const nodeVersion = await versionOf(bench, nodeId);
+    const request = { nodeId, nodeVersion, spec: { desiredRole: NodeRole.MANAGER } };
+    return bench.refusal('UpdateNode', request);
+  };
+  const refused = await promote('engine');
+  assert.equal(refused?.code, Code.FAILED_PRECONDITION);
+  assert.match(refused.text, /^node box is a Docker Engine, which cannot be a manager/);
+  assert.match((await promote('bare'))?.text ?? '', /^node bare is a Docker Engine/);
+  assert.match((await promote('new'))?.text ?? '', /^node new has not registered yet/);
+  assert.equal(await promote('skein'), undefined);
 });
 
 test('[CTL24] a member of raft and a node at work are not removed', async () => {

@@ -1,5 +1,6 @@
 /** Nodes: get, list, update, remove (behaviour rule 9.3). They come by joining, not by this API. */
 import { X509Certificate } from 'node:crypto';
+import { RUNTIME_PLUGIN } from '../../shared/lanes/placement.ts';
 import { timestampOf } from '../../shared/model/time.ts';
 import {
   RemoveNodeResponse,
@@ -74,9 +75,10 @@ function update(context: ControlContext, request: UpdateNodeRequest): Promise<No
   const spec = required(request.spec, 'the node spec');
   return context.store.update((tx) => {
     const node = found(tx.nodes.get(id), 'node', id);
-    const isDemotion =
-      node.spec.desiredRole === NodeRole.MANAGER && spec.desiredRole === NodeRole.WORKER;
-    if (isDemotion) refuseDemotion(context, tx, node);
+    if (node.spec.desiredRole !== spec.desiredRole) {
+      if (spec.desiredRole === NodeRole.WORKER) refuseDemotion(context, tx, node);
+      else if (spec.desiredRole === NodeRole.MANAGER) refusePromotion(node);
+    }
     tx.nodes.update({ ...node, spec, meta: { ...node.meta, version } });
     return found(tx.nodes.get(id), 'node', id);
   });
@@ -92,13 +94,38 @@ function refuseDemotion({ members }: ControlContext, view: View, node: Node): vo
   }
   const member = members.byNode(node.id);
   if (member === undefined) {
+    // Whoever is up and has not joined yet hears of it, and then does not join.
+    if (node.status.state === NodeStatusState.READY) return;
     throw new RpcError(Code.NOT_FOUND, "can't find manager in raft memberlist");
   }
-  if (!members.canRemove(member.raftId)) {
+  const { allowed, missing } = members.judgeRemoval(member.raftId);
+  if (!allowed) {
     throw failedPrecondition(
-      "can't remove member from the raft: this would result in a loss of quorum",
+      `can't remove member from the raft: this would result in a loss of quorum${missing}`,
     );
   }
+}
+
+/**
+ * A Docker Engine's manager and ours cannot share a quorum yet. An engine that was promoted all the same
+ * would be turned down when it joins, and then run no tasks either.
+ *
+ * Skein's nodes list their runtimes among their plugins, and engines have no plugins of that type.
+ * @throws RpcError FailedPrecondition for an engine, and for a node that has not said what it is.
+ */
+function refusePromotion({ id, description }: Node): void {
+  if (description === undefined) {
+    throw failedPrecondition(
+      `node ${id} has not registered yet: promote it once it is there, since a Docker Engine cannot ` +
+        'be a manager of this cluster',
+    );
+  }
+  const plugins = description.engine?.plugins ?? [];
+  if (plugins.some(({ type }) => type === RUNTIME_PLUGIN)) return;
+  throw failedPrecondition(
+    `node ${description.hostname || id} is a Docker Engine, which cannot be a manager of this cluster ` +
+      'yet: promote a node that runs Skein',
+  );
 }
 
 /**

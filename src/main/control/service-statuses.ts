@@ -16,7 +16,9 @@ type ServiceStatus = ListServiceStatusesResponseServiceStatus;
 export function serviceStatusHandlers(
   context: ControlContext,
 ): Pick<Handlers<'Control'>, 'ListServiceStatuses'> {
-  return { ListServiceStatuses: (request, _caller, signal) => statuses(context, request, signal) };
+  return {
+    ListServiceStatuses: (request, _caller, { signal }) => statuses(context, request, signal),
+  };
 }
 
 /** One status for each id asked for, in that order. */

@@ -191,6 +191,10 @@ function watched(bench: Bench) {
       return row && rowOf(row);
     },
     byService: (id) => table.byService(id).map(rowOf),
+    pieceOfService: (id, from, max) => {
+      const { rows, next } = table.pieceOfService(id, from, max);
+      return { rows: rows.map(rowOf), next };
+    },
     byNode: (id) => table.byNode(id).map(rowOf),
     bySlot: (id, slot) => table.bySlot(id, slot).map(rowOf),
     byState: (state) => table.byState(state).map(rowOf),
@@ -204,6 +208,8 @@ function watched(bench: Bench) {
       counts.scans += 1;
       return table.idBeginnings();
     },
+    byPlace: () => assert.fail('a list goes through all tasks by beginnings'),
+    placesEnd: table.placesEnd,
     all: () => assert.fail('a list goes through all tasks by beginnings'),
   });
   const inner = bench.memory.store;

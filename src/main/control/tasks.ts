@@ -15,7 +15,7 @@ type TaskHandlers = Pick<Handlers<'Control'>, 'GetTask' | 'ListTasks' | 'RemoveT
 export function taskHandlers(context: ControlContext): TaskHandlers {
   return {
     GetTask: (request) => ({ task: get(context, request) }),
-    ListTasks: (request, _caller, signal) => listTasks(context, request.filters, { signal }),
+    ListTasks: (request, _caller, { signal }) => listTasks(context, request.filters, { signal }),
     RemoveTask: async (request) => remove(context, request),
   };
 }

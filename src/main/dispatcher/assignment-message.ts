@@ -30,13 +30,19 @@ const writer = new Writer();
 
 /** One change: action, then the assignment with its one item. Written back to front. */
 function writeChange(itemTag: number, item: Uint8Array, action: number): void {
+  writeChangeOf(itemTag, () => writer.raw(item), action);
+}
+
+function writeChangeOf(itemTag: number, writeItem: () => void, action: number): void {
   const change = writer.length;
   if (action !== 0) {
     writer.varint(action);
     writer.varint(TAG.action);
   }
   const assignment = writer.length;
-  writer.bytes(item);
+  const item = writer.length;
+  writeItem();
+  writer.close(item);
   writer.varint(itemTag);
   writer.close(assignment);
   writer.varint(TAG.assignment);
@@ -73,7 +79,7 @@ export function assignmentsMessage(view: View, delta: Delta, sequence: number): 
   for (const id of delta.removedTasks.toReversed()) writeChange(TAG.task, idOnly(id), REMOVE);
   for (const id of delta.tasks.toReversed()) {
     const row = view.tasks.get(id);
-    if (row !== undefined) writeChange(TAG.task, row.toBytes(), UPDATE);
+    if (row !== undefined) writeChangeOf(TAG.task, () => row.write(writer), UPDATE);
   }
   for (const dependency of delta.dependencies.toReversed()) {
     const bytes = dependencyBytes(view, dependency);

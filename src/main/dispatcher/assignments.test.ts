@@ -46,6 +46,31 @@ test('[DSP7] what changes within a window goes as one, and nothing is sent for n
   assert.equal(message.resultsIn, '2');
 });
 
+test('[DSP7] 12,000 tasks come in pieces, but for the first message, which has them all', async () => {
+  await using bench = await Bench.open();
+  const { inbox } = await open(bench);
+  const count = 12_000;
+  await bench.write((tx) => {
+    for (let i = 0; i < count; i += 1) {
+      const status = { state: TaskState.ASSIGNED };
+      tx.tasks.create(Task.create({ id: `t${i}`, nodeId: 'n1', serviceId: 's', status }));
+    }
+  });
+  const told: string[] = [];
+  for (let sequence = 1; told.length < count; sequence += 1) {
+    const message = await inbox.next();
+    assert.deepEqual(
+      [message.type, message.appliesTo, message.resultsIn],
+      [INCREMENTAL, String(sequence), String(sequence + 1)],
+    );
+    assert.ok(message.changes.length <= 1000, `${message.changes.length} changes in one message`);
+    told.push(...changesOf(message));
+  }
+  assert.equal(new Set(told).size, count);
+  const { first } = await open(bench);
+  assert.deepEqual([first.type, first.changes.length], [COMPLETE, count]);
+});
+
 test('[DSP9] a task is sent whole, with what the store says', async () => {
   await using bench = await Bench.open();
   await bench.createTask('t', { ...needing([], []), slot: 3, annotations: { name: 'web.3' } });

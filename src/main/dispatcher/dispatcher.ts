@@ -5,7 +5,6 @@
  * It writes a node's state only when that changes; a heartbeat touches nothing but memory.
  */
 import { isIP } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { durationMs, durationOf } from '../../shared/model/time.ts';
 import type { Env } from '../../shared/kit/env.ts';
 import type {
@@ -36,15 +35,21 @@ import type { Commit, Store } from '../store/transaction.ts';
 import type { View } from '../store/view.ts';
 import { assignmentsMessage } from './assignment-message.ts';
 import { NodeAssignments } from './core/assignments.ts';
+import { HeardTime } from './core/heard-time.ts';
 import { DISPATCHER, Registry } from './core/registry.ts';
 import { Mark } from '../kit/mark.ts';
 import { NODE_MESSAGE, NodeStates } from './node-states.ts';
+import { Pace } from './pace.ts';
 import { sessionMessage } from './session-message.ts';
 import { StatusWriter } from './status-writer.ts';
 import { Streams, type AssignmentStream, type Stream } from './streams.ts';
 
-/** How long changes for a node are gathered before they are sent. SwarmKit waits 100 ms. */
+/** How long changes for a node are gathered before they are sent, at least. SwarmKit waits 100 ms. */
 const ASSIGNMENT_WINDOW_MS = 10;
+/** Changed tasks in one message, so that a Docker Engine takes it. */
+const CHANGES_PER_MESSAGE = 1000;
+/** What a Docker Engine takes in one message; the workers of this project take any. */
+const ENGINE_RECEIVES_BYTES = 4 << 20;
 /** How often deadlines are looked at. */
 const EXPIRY_PERIOD_MS = 250;
 
@@ -56,6 +61,10 @@ export type DispatcherOptions = {
   readonly nodeId: string;
   /** Every manager, this one included; asked anew for each session message. */
   readonly managers: () => readonly WeightedPeer[];
+  /** Whether somebody calls, or called lately, whom this manager has not begun to answer. */
+  readonly callersWait: () => boolean;
+  /** Milliseconds that never jump, as those of `env` may. */
+  readonly monotonicMs: () => number;
 };
 
 const stopped = (): RpcError => new RpcError(Code.ABORTED, 'dispatcher is stopped');
@@ -73,7 +82,10 @@ export class Dispatcher {
   readonly implementation: Implementation;
   readonly #options: DispatcherOptions;
   #registry = new Registry();
+  #heard = new HeardTime();
+  #tickedMs = 0;
   readonly #streams = new Streams();
+  readonly #pace = new Pace(ASSIGNMENT_WINDOW_MS);
   readonly #nodes: NodeStates;
   readonly #statuses: StatusWriter;
   #running = false;
@@ -103,10 +115,12 @@ export class Dispatcher {
    * rejects, stopped again, when leadership is lost before.
    */
   async start(): Promise<void> {
-    const { store, env } = this.#options;
+    const { store, env, monotonicMs } = this.#options;
     const nowMs = env.nowMs();
     // What an earlier leadership knew is old: nodes have come and gone since.
     this.#registry = new Registry();
+    this.#heard = new HeardTime();
+    this.#tickedMs = monotonicMs();
     const away = store.head((view) => {
       this.#readCluster(view);
       const nodes = [...view.nodes.all()];
@@ -168,16 +182,25 @@ export class Dispatcher {
   #commit(commit: Commit): void {
     for (const nodeId of this.#streams.commit(commit)) {
       this.#registry.forget(nodeId);
-      this.#streams.end(nodeId, notRegistered());
+      this.#streams.end(nodeId, notRegistered);
     }
     if (commit.changes.some((c) => c.kind === 'cluster')) {
       this.#options.store.view((view) => this.#readCluster(view));
     }
   }
 
+  /** Now, as it counts against nodes. */
+  #heardMs(): number {
+    return this.#heard.at(this.#options.env.nowMs());
+  }
+
   #expire(): void {
-    const { lost, missing, orphaned } = this.#registry.expire(this.#options.env.nowMs());
-    for (const nodeId of lost) this.#streams.end(nodeId, notRegistered());
+    const { callersWait, monotonicMs } = this.#options;
+    const tickMs = monotonicMs();
+    this.#heard.tick(tickMs - this.#tickedMs, callersWait());
+    this.#tickedMs = tickMs;
+    const { lost, missing, orphaned } = this.#registry.expire(this.#heardMs());
+    for (const nodeId of lost) this.#streams.end(nodeId, notRegistered);
     const { DOWN } = NodeStatusState;
     const writes = [
       this.#nodes.set(lost, DOWN, NODE_MESSAGE.lost, this.#isHere),
@@ -211,25 +234,30 @@ export class Dispatcher {
       throw new RpcError(Code.UNKNOWN, 'node not found');
     }
     const sessionId = env.newId();
-    this.#registry.register(nodeId, sessionId, env.nowMs());
-    this.#streams.end(nodeId, sessionInvalid(), sessionId);
+    this.#registry.register(nodeId, sessionId, this.#heardMs());
+    this.#streams.end(nodeId, sessionInvalid, sessionId);
     await this.#nodes.register(nodeId, hostOf(caller.remoteAddress), request.description);
     return sessionId;
   }
 
-  async #session(
-    request: SessionRequest,
-    caller: Caller,
-    sink: Sink<SessionMessage>,
-  ): Promise<void> {
+  /** Gives the id of the node's session: that which it had, if it still counts, or a new one. */
+  async #openSession(request: SessionRequest, caller: Caller): Promise<string> {
     if (!this.#running) throw stopped();
-    const { nodeId } = caller;
-    let { sessionId } = request;
-    if (sessionId === '' || this.#registry.check(nodeId, sessionId) !== 'ok') {
-      sessionId = await this.#register(request, caller);
-    } else if (request.description !== undefined) {
-      await this.#nodes.describe(nodeId, request.description);
+    const { sessionId, description } = request;
+    if (sessionId === '' || this.#registry.check(caller.nodeId, sessionId) !== 'ok') {
+      return await this.#register(request, caller);
     }
+    if (description !== undefined) await this.#nodes.describe(caller.nodeId, description);
+    return sessionId;
+  }
+
+  // Not one function with what follows, whose frame would keep the request for as long as the session.
+  #session(request: SessionRequest, caller: Caller, sink: Sink<SessionMessage>): Promise<void> {
+    return this.#openSession(request, caller).then((id) => this.#keepSession(id, caller, sink));
+  }
+
+  async #keepSession(sessionId: string, caller: Caller, sink: Sink<SessionMessage>): Promise<void> {
+    const { nodeId } = caller;
     const stream: Stream = { nodeId, sessionId, mark: new Mark() };
     this.#streams.sessions.add(stream);
     try {
@@ -240,30 +268,31 @@ export class Dispatcher {
         await stream.mark.next(sink.signal);
       }
     } finally {
+      this.#registry.left(nodeId, sessionId);
       this.#streams.sessions.delete(stream);
     }
   }
 
   #heartbeat(request: HeartbeatRequest, caller: Caller): HeartbeatResponse {
     this.#check(caller, request.sessionId);
-    const { nowMs, randBelow } = this.#options.env;
-    return { period: durationOf(this.#registry.beat(caller.nodeId, nowMs(), randBelow)) };
+    const { randBelow } = this.#options.env;
+    return { period: durationOf(this.#registry.beat(caller.nodeId, this.#heardMs(), randBelow)) };
   }
 
   #updateTaskStatus(request: UpdateTaskStatusRequest, caller: Caller): UpdateTaskStatusResponse {
     this.#check(caller, request.sessionId);
-    const known = this.#options.store.view((view) =>
-      request.updates.filter((update) => {
-        const row = view.tasks.get(update.taskId);
-        if (row !== undefined && row.nodeId !== caller.nodeId) {
+    const { nodeId } = caller;
+    const reports = this.#options.store.view((view) =>
+      request.updates.flatMap(({ taskId, status }) => {
+        const row = view.tasks.get(taskId);
+        if (row !== undefined && row.nodeId !== nodeId) {
           throw new RpcError(Code.PERMISSION_DENIED, 'cannot update a task not assigned this node');
         }
-        return row !== undefined;
+        if (row === undefined || status === undefined) return [];
+        return [{ taskId, nodeId, status, place: row.place }];
       }),
     );
-    for (const { taskId, status } of known) {
-      if (status !== undefined) this.#statuses.report(taskId, caller.nodeId, status);
-    }
+    for (const report of reports) this.#statuses.report(report);
     return {};
   }
 
@@ -312,7 +341,7 @@ export class Dispatcher {
     try {
       for (let first = true; ; first = false) {
         await stream.mark.next(signal);
-        if (!first) await sleep(ASSIGNMENT_WINDOW_MS);
+        if (!first) await this.#pace.turn();
         this.#check(caller, sessionId, mustDisconnect);
         await send(stream);
       }
@@ -330,10 +359,15 @@ export class Dispatcher {
     let sequence = 0;
     await this.#eachBatch(caller, request.sessionId, sink.signal, async (stream) => {
       const bytes = store.view((view) => {
-        const delta = stream.assignments.take((id) => view.tasks.get(id));
+        const delta = stream.assignments.take((id) => view.tasks.get(id), CHANGES_PER_MESSAGE);
         return delta === undefined ? undefined : assignmentsMessage(view, delta, sequence);
       });
+      if (stream.assignments.pending) stream.mark.set();
       if (bytes === undefined) return;
+      if (sequence === 0 && bytes.length > ENGINE_RECEIVES_BYTES) {
+        const told = { node: caller.nodeId, bytes: bytes.length, engineMax: ENGINE_RECEIVES_BYTES };
+        this.#options.log.warn(told, 'a node has more tasks than a Docker Engine can be told of');
+      }
       sequence += 1;
       await sink.write(new Encoded(bytes));
     });

@@ -112,6 +112,21 @@ test('[DSP1] a node that falls silent is DOWN after three periods, and comes bac
   assert.deepEqual(bench.node(), { state: READY, message: '' });
 });
 
+test('[DSP16] a silent node has more time while the manager could not hear it, but not for ever', async () => {
+  await using bench = await Bench.open();
+  await bench.register();
+  bench.monotonicMs += 10_000; // the thread was blocked
+  await bench.pass(10_000);
+  bench.callersWait = true;
+  bench.monotonicMs += 20_000;
+  await bench.pass(20_000);
+  bench.callersWait = false;
+  await bench.pass(3 * PERIOD_MS - 1000 - 2000 - 1);
+  assert.equal(bench.node().state, READY);
+  await bench.pass(1);
+  assert.deepEqual(bench.node(), { state: DOWN, message: NODE_MESSAGE.lost });
+});
+
 test('the period of the cluster’s spec holds from the next heartbeat on', async () => {
   await using bench = await Bench.open();
   const { sessionId } = await bench.register();

@@ -18,7 +18,14 @@ export const STATUS_WRITER = {
   reportsMax: 10_000,
 } as const;
 
-type Report = { readonly nodeId: string; readonly status: TaskStatus };
+export type Report = {
+  readonly taskId: string;
+  /** The task's place in the store when the report came. */
+  readonly place: number;
+  /** Who reports. */
+  readonly nodeId: string;
+  readonly status: TaskStatus;
+};
 
 export type StatusWriterOptions = {
   readonly store: Store;
@@ -39,10 +46,11 @@ export class StatusWriter {
   }
 
   /** Queues a report. One about a lower state than an earlier one of this window is old news. */
-  report(taskId: string, nodeId: string, status: TaskStatus): void {
+  report(report: Report): void {
+    const { taskId, status } = report;
     const earlier = this.#reports.get(taskId);
     if (earlier !== undefined && earlier.status.state > status.state) return;
-    this.#reports.set(taskId, { nodeId, status });
+    this.#reports.set(taskId, report);
     if (this.#reports.size >= STATUS_WRITER.reportsMax) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), STATUS_WRITER.windowMs);
   }
@@ -55,12 +63,12 @@ export class StatusWriter {
     this.#reports = new Map();
     const { store, nodeId, nowMs, onError } = this.#options;
     const appliedAt = timestampOf(nowMs());
-    const written = store.batch(reports, (tx, [taskId, report]) => {
-      const row = tx.tasks.get(taskId);
-      if (row === undefined || row.nodeId !== report.nodeId || row.state > report.status.state)
-        return;
-      if (row.state === report.status.state && sameReport(row.status(), report.status)) return;
-      tx.tasks.patch(taskId, { status: { ...report.status, appliedBy: nodeId, appliedAt } });
+    const written = store.batch(reports.values(), (tx, report) => {
+      const { taskId, place, status } = report;
+      const row = tx.tasks.get(taskId, place);
+      if (row === undefined || row.nodeId !== report.nodeId || row.state > status.state) return;
+      if (row.state === status.state && sameReport(row.status(), status)) return;
+      tx.tasks.patch(taskId, { status: { ...status, appliedBy: nodeId, appliedAt } }, place);
     });
     this.#writing = Promise.all([this.#writing, written.catch(onError)]).then(() => undefined);
   }

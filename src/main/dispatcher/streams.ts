@@ -71,11 +71,11 @@ export class Streams {
     for (const session of this.sessions.all()) session.mark.set();
   }
 
-  /** Ends the streams of a node, but for those of the session `except`. */
-  end(nodeId: string, error: Error, except = ''): void {
+  /** Ends the streams of a node, but for those of the session `except`. Most often there are none. */
+  end(nodeId: string, error: () => Error, except = ''): void {
     for (const streams of [this.sessions, this.assignments]) {
       for (const stream of streams.of(nodeId)) {
-        if (stream.sessionId !== except) stream.mark.fail(error);
+        if (stream.sessionId !== except) stream.mark.fail(error());
       }
     }
   }

@@ -9,6 +9,7 @@ import type { ManagerStatus } from '../../../shared/wire/gen/types.ts';
 import type { Codec, Init } from '../../../shared/wire/runtime.ts';
 import type { Caller } from '../../rpc/authorise.ts';
 import { type Code, RpcError, statusOf } from '../../rpc/errors.ts';
+import type { CallContext } from '../../rpc/live-calls.ts';
 import { Encoded, implement, type RequestOf, type ResponseOf } from '../../rpc/service.ts';
 import { type MemoryStore, openMemoryStore } from '../../store/testing/memory-log.ts';
 import type { Transaction } from '../../store/transaction.ts';
@@ -18,7 +19,7 @@ import { controlHandlers } from '../control.ts';
 type Methods = (typeof SERVICES)['Control'];
 export type MethodName = keyof Methods;
 type AnyMethod = { readonly request: Codec<unknown>; readonly response: Codec<unknown> };
-type AnyHandler = (request: unknown, caller: Caller, signal: AbortSignal) => unknown;
+type AnyHandler = (request: unknown, caller: Caller, call: CallContext) => unknown;
 
 /** A call as a client sees it when it is turned down. */
 export type Refused = { readonly code: Code; readonly text: string };
@@ -39,6 +40,8 @@ export class Bench {
   readonly members = new Map<string, ManagerStatus>();
   /** Whether raft could do without any one of them. */
   isQuorumSafe = true;
+  /** Who is in the way of a removal. */
+  missing = '';
   nowMs = 1_700_000_000_000;
   turns = 0;
   #ids = 0;
@@ -57,7 +60,7 @@ export class Bench {
       env,
       members: {
         byNode: (nodeId) => this.members.get(nodeId),
-        canRemove: () => this.isQuorumSafe,
+        judgeRemoval: () => ({ allowed: this.isQuorumSafe, missing: this.missing }),
       },
       keys: {
         newJoinToken: (rootPem, fips) => `token-${rootPem}-${fips}-${(this.#keys += 1)}`,
@@ -85,7 +88,7 @@ export class Bench {
     const request = method.request.decode(method.request.encode(method.request.create(init)));
     const handler: AnyHandler | undefined = this.#handlers.get(name);
     assert.ok(handler, `${name} has no handler`);
-    const answer = await handler(request, CALLER, new AbortController().signal);
+    const answer = await handler(request, CALLER, new AbortController());
     const bytes = answer instanceof Encoded ? answer.bytes : method.response.encode(answer);
     return method.response.decode(bytes);
   }

@@ -2,8 +2,9 @@
  * What one node has been told, and what it must be told next (behaviour rule 5.5).
  *
  * A node is sent its tasks from ASSIGNED on, with the secrets and configs that they name. Changes are
- * only marked here; `take` turns the marks into one message's worth, however many there were. The
- * first take is the complete set.
+ * only marked here; `take` turns the marks into one message's worth. The first take is the complete
+ * set, however large: a node removes whatever it runs that is not in it, so that it cannot be sent in
+ * pieces.
  */
 import type { TaskRow } from '../../store/view.ts';
 import { TaskState } from '../../../shared/wire/gen/types.ts';
@@ -20,9 +21,17 @@ export type Delta = {
   readonly releasedDependencies: readonly Dependency[];
 };
 
+const NONE: readonly Dependency[] = [];
+
 /** The secrets and configs that a task's spec names, each once. */
-export function dependenciesOf(row: Pick<TaskRow, 'shared'>): Dependency[] {
+export function dependenciesOf(row: Pick<TaskRow, 'shared'>): readonly Dependency[] {
   const { spec } = row.shared();
+  const { runtime, resourceReferences } = spec;
+  const isNeedy =
+    resourceReferences.length > 0 ||
+    (runtime?.case === 'container' &&
+      runtime.value.secrets.length + runtime.value.configs.length > 0);
+  if (!isNeedy) return NONE;
   const found = new Map<string, Dependency>();
   const add = (kind: Dependency['kind'], id: string): void => {
     found.set(`${kind}/${id}`, { kind, id });
@@ -50,8 +59,10 @@ export function mustSend(old: TaskRow, row: TaskRow): boolean {
 }
 
 export class NodeAssignments {
-  /** Tasks that the node knows of, with what each needs; empty once it has ended. */
-  readonly #known = new Map<string, readonly Dependency[]>();
+  /** Tasks that the node knows of. */
+  readonly #known = new Set<string>();
+  /** What each of them needs, unless that is nothing or the task has ended. */
+  readonly #needs = new Map<string, readonly Dependency[]>();
   /** Users of each dependency that the node holds. */
   readonly #users = new Map<
     string,
@@ -76,38 +87,45 @@ export class NodeAssignments {
 
   /** Marks a task that has ended: the node may drop what only it needed. */
   end(taskId: string): void {
-    if (this.#changed.has(taskId) || (this.#known.get(taskId) ?? []).length === 0) return;
-    this.#changed.set(taskId, 'look');
+    if (this.#needs.has(taskId) && !this.#changed.has(taskId)) this.#changed.set(taskId, 'look');
   }
 
   get pending(): boolean {
     return this.#complete || this.#changed.size > 0 || this.#removed.size > 0;
   }
 
-  /** What to send now; undefined when the marks come to nothing. `get` reads the committed tasks. */
-  take(get: (taskId: string) => TaskRow | undefined): Delta | undefined {
+  /**
+   * What to send now; undefined when the marks come to nothing. `get` reads the committed tasks. After
+   * the first time at most `changesMax` changed tasks are taken, those marked first; the rest stay.
+   */
+  take(get: (taskId: string) => TaskRow | undefined, changesMax = Infinity): Delta | undefined {
     const complete = this.#complete;
+    let left = complete ? Infinity : changesMax;
     const dependencies: Dependency[] = [];
     const released: Dependency[] = [];
     const tasks: string[] = [];
     for (const [taskId, what] of this.#changed) {
+      if (left === 0) break;
+      left -= 1;
+      this.#changed.delete(taskId);
       const row = get(taskId);
       if (row === undefined) {
         if (this.#known.has(taskId)) this.#removed.add(taskId);
         continue;
       }
       const ended = row.state > TaskState.RUNNING;
-      if (!ended) dependencies.push(...this.#hold(taskId, dependenciesOf(row)));
+      const needed = ended ? NONE : dependenciesOf(row);
+      if (!ended) dependencies.push(...this.#hold(taskId, needed));
       else released.push(...this.#release(taskId));
       if (what === 'send') tasks.push(taskId);
-      this.#known.set(taskId, ended ? [] : dependenciesOf(row));
+      this.#known.add(taskId);
+      if (needed.length > 0) this.#needs.set(taskId, needed);
     }
     for (const taskId of this.#removed) {
       released.push(...this.#release(taskId));
       this.#known.delete(taskId);
     }
     const removedTasks = [...this.#removed];
-    this.#changed.clear();
     this.#removed.clear();
     this.#complete = false;
     const releasedDependencies = released.filter((d) => !this.#users.has(`${d.kind}/${d.id}`));
@@ -136,13 +154,14 @@ export class NodeAssignments {
   /** Ends a task's use; gives what nobody on the node uses any more. */
   #release(taskId: string): Dependency[] {
     const free: Dependency[] = [];
-    for (const dependency of this.#known.get(taskId) ?? []) {
+    for (const dependency of this.#needs.get(taskId) ?? NONE) {
       const key = `${dependency.kind}/${dependency.id}`;
       const held = this.#users.get(key);
       if (held === undefined || !held.tasks.delete(taskId) || held.tasks.size > 0) continue;
       this.#users.delete(key);
       free.push(dependency);
     }
+    this.#needs.delete(taskId);
     return free;
   }
 }

@@ -21,6 +21,35 @@ test('[DSP2] a node unknown after a change of leader has six periods', () => {
   assert.deepEqual(registry.expire(30_000).missing, ['a']);
 });
 
+test('[DSP2] who leaves a session without a heartbeat is awaited as before, and has three periods otherwise', () => {
+  const registry = new Registry();
+  for (const node of ['a', 'b', 'c', 'd']) {
+    registry.expect(node, 0);
+    registry.register(node, `${node}1`, 1000);
+  }
+  registry.register('n', 'n1', 1000);
+  registry.left('a', 'a1');
+  registry.beat('b', 1000, () => 0);
+  registry.left('b', 'b1');
+  registry.left('c', 'another');
+  registry.left('n', 'n1');
+  assert.deepEqual(registry.expire(16_000).lost, ['b', 'c', 'd', 'n']);
+  // It tries again, and leaves again.
+  registry.register('a', 'a2', 14_000);
+  registry.left('a', 'a2');
+  assert.deepEqual(registry.expire(29_999).lost, []);
+  assert.deepEqual(registry.expire(30_000).lost, ['a']);
+});
+
+test('[DSP2] who leaves a session late keeps the three periods from its registration', () => {
+  const registry = new Registry();
+  registry.expect('a', 0);
+  registry.register('a', 'a1', 20_000);
+  registry.left('a', 'a1');
+  assert.deepEqual(registry.expire(34_999).lost, []);
+  assert.deepEqual(registry.expire(35_000).lost, ['a']);
+});
+
 test('[DSP3] a node down for a day is orphaned, once', () => {
   const registry = new Registry();
   registry.down('a', 0);

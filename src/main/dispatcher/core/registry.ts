@@ -21,7 +21,13 @@ export const DISPATCHER = {
 } as const;
 
 type Presence =
-  | { readonly state: 'registered'; readonly sessionId: string; deadlineMs: number }
+  | {
+      readonly state: 'registered';
+      readonly sessionId: string;
+      deadlineMs: number;
+      /** Until when it was awaited; 0 once it has beaten, or if it was not. */
+      awaitedUntilMs: number;
+    }
   | { readonly state: 'awaited'; readonly deadlineMs: number }
   | { readonly state: 'down'; readonly orphanAtMs: number };
 
@@ -79,7 +85,19 @@ export class Registry {
 
   /** Opens a session; a former session of the node ends. */
   register(nodeId: string, sessionId: string, nowMs: number): void {
-    this.#nodes.set(nodeId, { state: 'registered', sessionId, deadlineMs: this.#deadline(nowMs) });
+    const awaitedUntilMs = awaitedUntil(this.#nodes.get(nodeId));
+    const deadlineMs = this.#deadline(nowMs);
+    this.#nodes.set(nodeId, { state: 'registered', sessionId, deadlineMs, awaitedUntilMs });
+  }
+
+  /**
+   * The node has left this session. If it has not beaten in it, it is awaited for as long as before: when
+   * thousands come back at once, some give up before they hear that they were registered, and try again.
+   */
+  left(nodeId: string, sessionId: string): void {
+    const presence = this.#nodes.get(nodeId);
+    if (presence?.state !== 'registered' || presence.sessionId !== sessionId) return;
+    presence.deadlineMs = Math.max(presence.deadlineMs, presence.awaitedUntilMs);
   }
 
   #deadline(nowMs: number): number {
@@ -98,6 +116,7 @@ export class Registry {
     const presence = this.#nodes.get(nodeId);
     assert(presence?.state === 'registered', 'only a registered node beats');
     presence.deadlineMs = this.#deadline(nowMs);
+    presence.awaitedUntilMs = 0;
     const spreadMs = Math.min(DISPATCHER.heartbeatSpreadMs, Math.floor(this.#periodMs / 10));
     return this.#periodMs - spreadMs + randBelow(2 * spreadMs + 1);
   }
@@ -137,4 +156,9 @@ export class Registry {
   registered(): string[] {
     return [...this.#nodes].filter(([, p]) => p.state === 'registered').map(([id]) => id);
   }
+}
+
+function awaitedUntil(presence: Presence | undefined): number {
+  if (presence?.state === 'awaited') return presence.deadlineMs;
+  return presence?.state === 'registered' ? presence.awaitedUntilMs : 0;
 }

@@ -23,6 +23,9 @@ export class Bench implements AsyncDisposable {
   readonly calls: Calls<'Dispatcher'>;
   managers: WeightedPeer[] = [{ peer: { nodeId: MANAGER, addr: '10.0.0.9:4242' }, weight: 10 }];
   nowMs = 1_700_000_000_000;
+  /** Moved by itself, so that `pass` is no blocked thread. */
+  monotonicMs = 0;
+  callersWait = false;
   readonly warnings: unknown[] = [];
 
   private constructor(seed: bigint) {
@@ -41,6 +44,8 @@ export class Bench implements AsyncDisposable {
       log: { ...silentLog, warn: (fields) => void this.warnings.push(fields['error']) },
       nodeId: MANAGER,
       managers: () => this.managers,
+      callersWait: () => this.callersWait,
+      monotonicMs: () => this.monotonicMs,
     });
     this.calls = new Calls('Dispatcher', [this.dispatcher.implementation]);
   }

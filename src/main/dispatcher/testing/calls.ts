@@ -7,8 +7,8 @@ import { SERVICES } from '../../../shared/wire/gen/services.ts';
 import type { Codec, Init } from '../../../shared/wire/runtime.ts';
 import type { Caller } from '../../rpc/authorise.ts';
 import { type Code, RpcError } from '../../rpc/errors.ts';
+import { CallEnded } from '../../rpc/live-calls.ts';
 import {
-  CallEnded,
   Encoded,
   type Implementation,
   type Method,
