@@ -57,6 +57,8 @@ export class Agent {
   readonly #backoff = new Backoff();
   readonly #stop = new AbortController();
   #session: Session | undefined;
+  /** Addresses of managers with which no session came to be. */
+  readonly #tried = new Set<string>();
   #isReady = false;
   #sessionId = '';
   #description: Uint8Array = new Uint8Array();
@@ -120,6 +122,11 @@ export class Agent {
     clearTimeout(timer);
   }
 
+  /** The way to the managers is another from now on: the session goes on over that. */
+  reconnect(): void {
+    this.#session?.close(new Error('this node reaches its managers another way now'));
+  }
+
   /** The description has to be looked at: a certificate was renewed, say. */
   refresh(): void {
     this.#redescribe().catch((error: unknown) =>
@@ -145,8 +152,8 @@ export class Agent {
   }
 
   async #runSession(): Promise<void> {
-    const { remotes, connect, env } = this.#options;
-    const peer = remotes.select(() => env.randBelow(1_000_000) / 1_000_000);
+    const { remotes, connect } = this.#options;
+    const peer = this.#nextManager();
     // An executor may take its time; who stops the agent does not wait for it.
     const description = await Promise.race([this.#describe(), aborted(this.#stop.signal)]);
     this.#description = NodeDescription.encode(description);
@@ -172,8 +179,21 @@ export class Agent {
       this.#session = undefined;
       this.#reporter.close();
       channel.close();
-      if (peer !== undefined) remotes.observeIfKnown(peer.addr, REMOTES.failure);
+      if (peer !== undefined) {
+        remotes.observeIfKnown(peer.addr, REMOTES.failure);
+        this.#tried.add(peer.addr);
+      }
     }
+  }
+
+  /** One that was not tried since the last registration, or since all were: of three one may be left. */
+  #nextManager(): Peer | undefined {
+    const { remotes, env } = this.#options;
+    const unit = (): number => env.randBelow(1_000_000) / 1_000_000;
+    const next = remotes.select(unit, undefined, this.#tried);
+    if (next !== undefined) return next;
+    this.#tried.clear();
+    return remotes.select(unit);
   }
 
   /** A session stands: everything this node knows of its tasks is told again. */
@@ -181,6 +201,7 @@ export class Agent {
     const { database, onReady } = this.#options;
     this.#sessionId = sessionId;
     this.#backoff.reset();
+    this.#tried.clear();
     for (const id of database.ids()) {
       const status = database.status(id);
       if (status !== undefined) this.#reporter.report(id, status);

@@ -57,7 +57,7 @@ describe('agents with a dispatcher', () => {
     await leader.until((view) => [...view.tasks.all()].every(({ state }) => state === RUNNING));
     const began = performance.now();
     await leader[Symbol.asyncDispose](); // its grace is a minute
-    assert.ok(performance.now() - began < 10_000);
+    assert.ok(performance.now() - began < 30_000);
     const states = leader.store.view((view) => [...view.nodes.all()].map((n) => n.status.state));
     const { DISCONNECTED } = NodeStatusState;
     assert.deepEqual(states, [DISCONNECTED, DISCONNECTED]);

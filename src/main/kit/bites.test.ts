@@ -66,3 +66,27 @@ test('after stop nothing runs', async () => {
   await turn();
   assert.deepEqual(log, []);
 });
+
+test('work that waits for something goes on when that is settled, and what comes after it too', async () => {
+  const errors: unknown[] = [];
+  const log: string[] = [];
+  const bites = new Bites((error) => errors.push(error));
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  function* waiting(): Work {
+    for (const gate of gates) {
+      yield gate.promise;
+      log.push('on');
+    }
+  }
+  bites.add(waiting());
+  bites.add(count(log, 'a', 1));
+  for (let i = 0; i < 5; i += 1) await turn();
+  assert.deepEqual(log, []);
+  gates[0]?.resolve();
+  for (let i = 0; i < 5; i += 1) await turn();
+  assert.deepEqual(log, ['on']);
+  gates[1]?.reject(new Error('broken'));
+  while (!bites.idle) await turn();
+  assert.deepEqual(log, ['on', 'on', 'a1']);
+  assert.equal(errors.length, 1);
+});

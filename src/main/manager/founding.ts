@@ -12,8 +12,7 @@ import { NodeRole } from '../../shared/wire/gen/types.ts';
 import { clusterRootCa, ownCertificate } from '../ca/bootstrap.ts';
 import type { RootCa } from '../ca/root.ts';
 import type { NodeIdentity } from '../ca/security-context.ts';
-import type { Log } from '../store/proposals.ts';
-import { ReplicatedStore } from '../store/store.ts';
+import { loneEntry } from '../store/lone-entry.ts';
 import type { Transaction } from '../store/transaction.ts';
 import { newNetworkKeys } from './network-keys.ts';
 
@@ -56,7 +55,8 @@ function newCluster({ identity, root }: Founder, env: Env): Cluster {
   });
 }
 
-function newNode({ identity, availability }: Founder): Node {
+/** The node object of a manager that nobody let in: it founds a cluster, or restores one. */
+export function newNode({ identity, availability }: Omit<Founder, 'root'>): Node {
   return Node.create({
     id: identity.nodeId,
     role: NodeRole.MANAGER,
@@ -70,7 +70,7 @@ function newNode({ identity, availability }: Founder): Node {
 }
 
 /** Writes the first objects. */
-export function createFirstObjects(tx: Transaction, founder: Founder, env: Env): void {
+function createFirstObjects(tx: Transaction, founder: Founder, env: Env): void {
   tx.clusters.create(newCluster(founder, env));
   tx.nodes.create(newNode(founder));
   for (const spec of initialNetworkSpecs()) {
@@ -79,23 +79,5 @@ export function createFirstObjects(tx: Transaction, founder: Founder, env: Env):
 }
 
 /** The log entry that creates the first objects, ready to stand behind the founder's own. */
-export async function foundingEntry(founder: Founder, env: Env): Promise<Uint8Array> {
-  const entries: Uint8Array[] = [];
-  const log: Log = {
-    lastIndex: 1,
-    leading: true,
-    propose(bytes) {
-      entries.push(bytes);
-      return { index: 2 };
-    },
-  };
-  const store = new ReplicatedStore({ env, log });
-  store.committed(1, undefined);
-  const written = store.update((tx) => createFirstObjects(tx, founder, env));
-  await new Promise<void>((resolve) => void setImmediate(() => setImmediate(resolve)));
-  const [entry] = entries;
-  if (entry === undefined || entries.length > 1) throw new Error('founding takes one entry');
-  store.committed(2, entry);
-  await written;
-  return entry;
-}
+export const foundingEntry = (founder: Founder, env: Env): Promise<Uint8Array> =>
+  loneEntry(2, env, (tx) => createFirstObjects(tx, founder, env));

@@ -15,7 +15,7 @@ import { realEnv } from '../env.ts';
 import { silentLog } from '../log.ts';
 import { Channel } from '../rpc/client.ts';
 import { LmdbLog } from '../raft/log/lmdb-log.ts';
-import { dataKeyOf } from './data-key.ts';
+import { dataKeysOf } from './data-key.ts';
 import { Node } from './node.ts';
 
 type Facts = { readonly nodeId: string; readonly clusterId: string; readonly services: string[] };
@@ -164,11 +164,32 @@ describe('founding', () => {
     assert.deepEqual(await run(stateDir), facts);
   });
 
+  test('[NODE8] a manager in use rotates its data key on request, again and again', async () => {
+    const stateDir = await copy();
+    const keys = new KeyFiles(join(stateDir, 'certificates'));
+    const current = async (): Promise<Uint8Array | undefined> => {
+      const found = dataKeysOf((await keys.load())?.headers ?? {});
+      assert.equal(found?.needsRotation, false);
+      return found.current;
+    };
+    const original = await current();
+    await run(stateDir, async () => {
+      using channel = new Channel({ to: 'socket', path: join(stateDir, 'control.sock') });
+      const operations = channel.service('Operations');
+      await operations.RotateDataKey({});
+      const first = await current();
+      assert.notDeepEqual(first, original);
+      await operations.RotateDataKey({});
+      assert.notDeepEqual(await current(), first);
+    });
+    assert.deepEqual(await run(stateDir), facts);
+  });
+
   test('[NODE1] a crash with a log that knows no member does not stop the next start', async () => {
     const stateDir = await unfinished();
     await rm(join(stateDir, 'raft'), { recursive: true });
     const stored = await new KeyFiles(join(stateDir, 'certificates')).load();
-    const dataKey = dataKeyOf(stored?.headers ?? {});
+    const dataKey = dataKeysOf(stored?.headers ?? {})?.current;
     assert.ok(dataKey);
     const empty = new LmdbLog(join(stateDir, 'raft'), dataKey);
     await empty[Symbol.asyncDispose]();

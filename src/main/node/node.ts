@@ -4,7 +4,7 @@
  * `start` brings it up: with an identity on its disk it goes on as who it is; without one it joins the
  * cluster that `join` names, or founds one.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Env } from '../../shared/kit/env.ts';
 import type { Node as NodeObject } from '../../shared/wire/gen/objects.ts';
@@ -16,47 +16,38 @@ import { Dependencies } from '../agent/dependencies.ts';
 import { Remotes } from '../agent/core/remotes.ts';
 import { noControllers } from '../agent/no-controllers.ts';
 import { TaskDatabase } from '../agent/task-database.ts';
-import { foundCluster, joinCluster } from '../ca/bootstrap.ts';
+import { joinCluster } from '../ca/bootstrap.ts';
 import { KeyFiles } from '../ca/key-files.ts';
 import { Renewer } from '../ca/renewer.ts';
-import type { RootCa } from '../ca/root.ts';
-import { loadSecurityContext, type SecurityContext } from '../ca/security-context.ts';
+import {
+  loadSecurityContext,
+  nodeRoleOf,
+  roleOf,
+  type SecurityContext,
+} from '../ca/security-context.ts';
 import type { Log } from '../log.ts';
-import { Manager } from '../manager/manager.ts';
+import { hostPort, type Manager } from '../manager/manager.ts';
 import { TaskPool, type StatusUpdate } from '../pools/tasks.ts';
-import { LmdbLog } from '../raft/log/lmdb-log.ts';
+import { askStatus } from '../raft/ask-status.ts';
+import type { LmdbLog } from '../raft/log/lmdb-log.ts';
 import { Role } from '../rpc/authorise.ts';
 import { Channel, type ChannelTarget } from '../rpc/client.ts';
-import {
-  dataKeyOf,
-  foundedHeaders,
-  isFounded,
-  isJoining,
-  newDataKeyHeaders,
-  newJoiningHeaders,
-} from './data-key.ts';
+import { RoleWatch } from './core/role-watch.ts';
+import { newJoiningHeaders } from './data-key.ts';
+import { ForceRefusedError, forceNewCluster, forgetForce } from './force-new-cluster.ts';
+import { forgetCluster, stepDown } from './leaving.ts';
+import { headersOnRenewal, ManagerFiles, type OpenLog } from './manager-files.ts';
+import { ManagerPart, type ManagerSettings } from './manager-part.ts';
 import { type NodeOffer, withOffer } from './offer.ts';
 import { readPeers, writePeers } from './peers-file.ts';
-
-/** The raft log of a manager is gone, and with it the cluster as this manager knew it. */
-export class LogLostError extends Error {
-  override readonly name = 'LogLostError';
-
-  constructor(directory: string) {
-    super(
-      `${directory} held the log of this manager and is empty now: put it back from a copy, ` +
-        'or start with a new --state-dir to found another cluster',
-    );
-  }
-}
-
-export type HostPort = { readonly host: string; readonly port: number };
 
 export type NodeOptions = {
   readonly stateDir: string;
   /** Empty: the machine's own. */
   readonly hostname: string;
   readonly join: { readonly address: string; readonly token: string } | undefined;
+  /** Makes the manager on this disk a cluster of its own: the others are lost for good. */
+  readonly forceNewCluster?: boolean;
   /** Of a new node. */
   readonly availability: NodeSpecAvailability;
   /** Where tasks run; undefined on a manager that runs none. */
@@ -64,31 +55,17 @@ export type NodeOptions = {
   readonly taskThreads: number;
   /** What the operator says of this node, beside what its machine has. */
   readonly offer?: NodeOffer;
-  /** For the first manager, and for a manager that starts again. */
-  readonly manager: {
-    readonly listen: HostPort;
-    readonly advertise: HostPort;
-    readonly controlSocket: string;
-    readonly tickMs: number;
-    /** In ticks; those of the raft core when not given. */
-    readonly raft?: { readonly heartbeatTicks: number; readonly electionTicks: number };
-  };
+  /** For whenever this node is a manager. */
+  readonly manager: ManagerSettings;
   readonly env: Env;
   readonly log: Log;
   readonly onFatal: (error: unknown) => void;
+  /** Somebody on this machine wants the node to leave the cluster: `forget` is to be called. */
+  readonly onLeave?: () => void;
 };
 
 /** How long a leaving node waits for its tasks to end. */
 const LEAVE_TIMEOUT_MS = 30_000;
-
-/** What a manager starts with: `founded` or `joins` when its log was empty. */
-type OpenLog = {
-  readonly log: LmdbLog;
-  readonly founded?: Founded;
-  readonly joins?: string;
-};
-
-type Founded = { readonly root: RootCa; readonly availability: NodeSpecAvailability };
 
 export class Node {
   readonly #options: NodeOptions;
@@ -97,7 +74,10 @@ export class Node {
   readonly #stopping = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   #security: SecurityContext | undefined;
-  #manager: Manager | undefined;
+  readonly #files: ManagerFiles;
+  readonly #roles = new RoleWatch();
+  #part: ManagerPart | undefined;
+  #renewer: Renewer | undefined;
   #agent: Agent | undefined;
   #controllers: TaskPool | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -107,6 +87,7 @@ export class Node {
     this.#options = options;
     this.#remotes = remotes;
     this.#keys = new KeyFiles(join(options.stateDir, 'certificates'));
+    this.#files = new ManagerFiles(options.stateDir, this.#keys);
   }
 
   /** Brings the node up; resolves when it serves (manager) and runs (agent), if not yet registered. */
@@ -114,8 +95,11 @@ export class Node {
     const { stateDir } = options;
     await mkdir(join(stateDir, 'worker'), { recursive: true, mode: 0o700 });
     const known = await readPeers(stateDir);
-    const joined = options.join && [Peer.create({ addr: options.join.address })];
-    const node = new Node(options, new Remotes(known.length > 0 ? known : joined));
+    const named = options.join?.address;
+    // All that are known may be gone, and the cluster restored where the operator says.
+    const isNews = named !== undefined && known.every(({ addr }) => addr !== named);
+    const peers = isNews ? [...known, Peer.create({ addr: named })] : known;
+    const node = new Node(options, new Remotes(peers));
     try {
       await node.#start();
     } catch (error) {
@@ -129,9 +113,9 @@ export class Node {
     return this.#identity.identity.nodeId;
   }
 
-  /** Present on a manager. */
+  /** Present while this node is a manager. */
   get manager(): Manager | undefined {
-    return this.#manager;
+    return this.#part?.manager;
   }
 
   /** What feeds the controller threads, where tasks run: for counters, and for tests that kill them. */
@@ -150,22 +134,26 @@ export class Node {
   }
 
   async #start(): Promise<void> {
-    const { env } = this.#options;
+    const { env, join: named, stateDir, forceNewCluster: forced } = this.#options;
     this.#security = await loadSecurityContext(this.#keys, env.nowMs());
-    if (this.#security === undefined && this.#options.join !== undefined) {
-      this.#security = await this.#join(this.#options.join);
+    if (forced === true && this.#security?.identity.role !== Role.MANAGER) {
+      throw new ForceRefusedError(`${stateDir} holds no manager`);
     }
-    if (this.#security === undefined || this.#security.identity.role === Role.MANAGER) {
-      await this.#startManager();
+    if (this.#security !== undefined) await this.#files.settle(this.#security.identity.role);
+    if (this.#security === undefined && named !== undefined) {
+      this.#security = await this.#join(named);
     }
+    await this.#startManager();
     this.#startRenewer();
     await this.#startAgent();
+    this.#part?.supervise();
   }
 
   async #join({ address, token }: NonNullable<NodeOptions['join']>): Promise<SecurityContext> {
-    const { env, log, availability } = this.#options;
+    const { env, log, availability, stateDir } = this.#options;
     const { signal } = this.#stopping;
-    return joinCluster({
+    await this.#files.removeLeftover();
+    const security = await joinCluster({
       store: this.#keys,
       address,
       token,
@@ -175,90 +163,81 @@ export class Node {
       log,
       signal,
     });
+    // The next start may come before any session, and need not be told again.
+    await writePeers(stateDir, [Peer.create({ addr: address })]);
+    return security;
   }
 
-  /**
-   * Opens the log of this manager. An empty one is filled by the managers that this one joins, or
-   * founded, with a new identity.
-   */
-  async #openLog(): Promise<OpenLog> {
-    const directory = join(this.#options.stateDir, 'raft');
-    const stored = await this.#keys.load();
-    const dataKey = dataKeyOf(stored?.headers ?? {});
-    if (dataKey !== undefined) {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      const log = new LmdbLog(directory, dataKey);
-      if (log.member() !== undefined) return { log };
-      if (isJoining(stored?.headers ?? {})) return { log, joins: this.#joinAddress() };
-      await log[Symbol.asyncDispose]();
-      if (isFounded(stored?.headers ?? {})) throw new LogLostError(directory);
-    } else if (stored !== undefined) {
-      throw new Error(`the node key in ${this.#options.stateDir} lacks the key of the raft log`);
-    }
-    return this.#found(directory);
-  }
-
-  /** Some manager of the cluster: the one that was named, or one that this node knows. */
-  #joinAddress(): string {
-    const { join: named, env } = this.#options;
-    const address = named?.address ?? this.#remotes.select(() => env.randBelow(1e6) / 1e6)?.addr;
-    if (address === undefined) throw new Error('no remote hosts provided');
-    return address;
-  }
-
-  /**
-   * Founds a cluster. It exists once the log knows its member; whatever an earlier attempt has left
-   * was acknowledged to nobody, and an old certificate would not fit beside the new root.
-   */
-  async #found(directory: string): Promise<OpenLog> {
-    const { env, availability, stateDir } = this.#options;
-    for (const leftover of [directory, join(stateDir, 'certificates')]) {
-      await rm(leftover, { recursive: true, force: true });
-    }
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    // The log's key comes with the identity: one without the other would be of no use.
-    const headers = newDataKeyHeaders();
-    const { security, root } = await foundCluster(this.#keys, env, headers);
-    this.#security = security;
-    const log = new LmdbLog(directory, dataKeyOf(headers) ?? new Uint8Array());
-    return { log, founded: { root, availability } };
-  }
-
+  /** Starts the manager of this node if it is to have one by now, and founds a cluster without any. */
   async #startManager(): Promise<void> {
-    const { log: raftLog, founded, joins } = await this.#openLog();
-    const { env, log, manager, onFatal } = this.#options;
-    this.#manager = await Manager.open({
+    const { env, log, manager: settings, availability, onFatal } = this.#options;
+    const isManager = this.#security === undefined || this.#identity.identity.role === Role.MANAGER;
+    let opened: OpenLog | undefined;
+    if (isManager) {
+      opened = await this.#files.open();
+      if (opened === undefined) {
+        const { security, ...founded } = await this.#files.found(env);
+        this.#security = security;
+        opened = founded;
+      }
+      await this.#settleForce(opened.log);
+    }
+    const part = new ManagerPart({
       security: this.#identity,
-      raftLog,
-      founds: founded,
-      joins,
-      ...manager,
+      files: this.#files,
+      remotes: this.#remotes,
+      joinAddress: this.#options.join?.address,
+      settings,
+      availability,
       env,
       log,
+      renew: () => this.#renewer?.force(),
+      onChange: () => this.#agent?.reconnect(),
+      onLeave: () => this.#options.onLeave?.(),
       onFatal,
     });
-    const running = this.#manager;
-    this.#stops.push(() => running.stop());
-    if (joins === undefined) await this.#markFounded();
-    await running.start();
-    if (joins !== undefined) await this.#markFounded();
-    this.#remotes.keep(new Set());
-    this.#remotes.observe(Peer.create({ nodeId: this.nodeId, addr: running.address }), 10);
+    this.#part = part;
+    this.#stops.push(() => part.stop());
+    if (opened !== undefined) await part.start(opened);
   }
 
-  /** From now on an empty log is a lost one, and no reason to found a cluster anew. */
-  async #markFounded(): Promise<void> {
-    const stored = await this.#keys.load();
-    if (stored === undefined || isFounded(stored.headers)) return;
-    const { certificatePem, keyPem, headers } = stored;
-    await this.#keys.save(certificatePem, keyPem, foundedHeaders(headers));
+  /** Makes the group of the log one of this manager, if that is asked for. Closes a log that it may not be. */
+  async #settleForce(raftLog: LmdbLog): Promise<void> {
+    const { forceNewCluster: forced, manager, log } = this.#options;
+    if (forced !== true) {
+      await forgetForce(this.#keys);
+      return;
+    }
+    const { organization: clusterId, nodeId } = this.#identity.identity;
+    const { host, port } = manager.advertise;
+    const { signal } = this.#stopping;
+    const connect = (addr: string): Channel =>
+      new Channel(this.#remoteTarget({ nodeId: '', addr }));
+    try {
+      await forceNewCluster({
+        raftLog,
+        keys: this.#keys,
+        nodeId,
+        clusterId,
+        address: port === 0 ? '' : hostPort(host, port),
+        askStatus: (addresses) => askStatus(addresses, connect, { log, signal }),
+        log,
+      });
+    } catch (error) {
+      await raftLog[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** How to reach a manager: this node's own by its socket, others by their address. */
   #target(peer: Peer | undefined): ChannelTarget {
-    if (this.#manager !== undefined) {
+    if (this.manager !== undefined) {
       return { to: 'socket', path: this.#options.manager.controlSocket };
     }
+    return this.#remoteTarget(peer);
+  }
+
+  #remoteTarget(peer: Peer | undefined): ChannelTarget {
     if (peer === undefined) throw new Error('no remote hosts provided');
     const { rootPem, ...identity } = this.#identity.credentials;
     return { to: 'manager', address: peer.addr, rootPem, identity };
@@ -266,16 +245,26 @@ export class Node {
 
   #startRenewer(): void {
     const { env, log } = this.#options;
-    const approach = (): ChannelTarget =>
-      this.#target(this.#remotes.select(() => env.randBelow(1_000_000) / 1_000_000));
-    const renewer = new Renewer({ security: this.#identity, approach, env, log });
+    const security = this.#identity;
+    const renewer = new Renewer({
+      security,
+      approach: (attempt) => this.#approach(attempt),
+      headers: ({ role }, kept) => headersOnRenewal(security.identity.role, role, kept),
+      env,
+      log,
+    });
     renewer.start();
-    this.#renew = () => renewer.force();
+    this.#renewer = renewer;
     this.#stops.push(() => renewer.stop());
-    this.#stops.push(this.#identity.watch(() => this.#agent?.refresh()));
+    this.#stops.push(security.watch(() => this.#agent?.refresh()));
   }
 
-  #renew: () => void = () => undefined;
+  /** A manager asks itself first, and another one if that fails and there is one. */
+  #approach(attempt: number): ChannelTarget {
+    const { env } = this.#options;
+    const other = this.#remotes.select(() => env.randBelow(1_000_000) / 1_000_000, this.nodeId);
+    return attempt === 1 || other === undefined ? this.#target(other) : this.#remoteTarget(other);
+  }
 
   async #startAgent(): Promise<void> {
     const { stateDir, hostname, env, log } = this.#options;
@@ -339,9 +328,13 @@ export class Node {
     return offer === undefined ? pool : withOffer(pool, offer);
   }
 
-  /** The cluster wants this node's certificate renewed. */
-  #onNode(node: NodeObject): void {
-    if (node.certificate.status.state === IssuanceStatusState.ROTATE) this.#renew();
+  /** The cluster wants this node's certificate renewed, or another role for it. */
+  #onNode({ certificate, spec, role }: NodeObject): void {
+    this.#part?.hear(roleOf(spec.desiredRole));
+    const told = { desired: spec.desiredRole, observed: role };
+    const wanted = this.#roles.hear(told, nodeRoleOf(this.#identity.identity.role));
+    if (wanted !== undefined) this.#renewer?.force(roleOf(wanted));
+    else if (certificate.status.state === IssuanceStatusState.ROTATE) this.#renewer?.force();
   }
 
   async #onRootCa(pem: Uint8Array): Promise<void> {
@@ -357,6 +350,21 @@ export class Node {
   async leave(): Promise<void> {
     await this.#agent?.leave(LEAVE_TIMEOUT_MS);
     await this.stop();
+  }
+
+  /**
+   * Leaves the cluster: ends this node's tasks, stops, and keeps nothing of it. A manager lets itself be
+   * demoted first, if the others can do without it.
+   */
+  async forget(): Promise<void> {
+    const { stateDir, log, manager } = this.#options;
+    if (this.manager !== undefined) {
+      const isWorker = (): boolean => this.manager === undefined;
+      await stepDown({ socket: manager.controlSocket, nodeId: this.nodeId, isWorker, log });
+    }
+    await this.leave();
+    await forgetCluster(stateDir);
+    log.info({}, 'this node has left the cluster');
   }
 
   /** Stops; tasks go on running where their runtime lets them. */

@@ -46,3 +46,17 @@ test('[AGT2] weights move half way to each observation and stay within bounds', 
   remotes.observeIfKnown('nobody:1', 10);
   assert.deepEqual(remotes.peers(), [peer(1), peer(2)]);
 });
+
+test('[AGT11] what was tried is not tried again before all others', () => {
+  const addresses = ['a', 'b', 'c'];
+  const remotes = new Remotes(addresses.map((addr) => ({ nodeId: `n-${addr}`, addr })));
+  const tried = new Set<string>();
+  for (let i = 0; i < addresses.length; i += 1) {
+    tried.add(remotes.select(() => 0.5, undefined, tried)?.addr ?? 'none');
+  }
+  assert.deepEqual([...tried].toSorted(), addresses);
+  assert.equal(
+    remotes.select(() => 0.5, undefined, tried),
+    undefined,
+  );
+});

@@ -50,9 +50,26 @@ export class Remotes {
     return this.#weights.size !== before;
   }
 
-  /** One of them, by luck and weight; those with a bad record seldom. Undefined when there is none. */
-  select(unit: () => number): Peer | undefined {
-    const all = [...this.#weights.values()].map(({ peer, weight }) => ({
+  /** Forgets what this node id is known by. */
+  forget(nodeId: string): void {
+    for (const [address, { peer }] of this.#weights) {
+      if (peer.nodeId === nodeId) this.#weights.delete(address);
+    }
+  }
+
+  /**
+   * One of them, by luck and weight; those with a bad record seldom. Undefined when there is none.
+   * `except` is the node id of one that is not meant, `tried` are addresses where it is not worth it.
+   */
+  select(
+    unit: () => number,
+    except?: string,
+    tried: ReadonlySet<string> = new Set(),
+  ): Peer | undefined {
+    const meant = [...this.#weights.values()].filter(
+      ({ peer }) => peer.nodeId !== except && !tried.has(peer.addr),
+    );
+    const all = meant.map(({ peer, weight }) => ({
       peer,
       share: Math.max(0, weight) + REMOTES.bias,
     }));

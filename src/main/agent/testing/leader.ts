@@ -49,6 +49,8 @@ export class Leader implements AsyncDisposable {
       log: silentLog,
       nodeId: 'm1',
       managers: () => [{ peer: { nodeId: 'm1', addr: address }, weight: 10 }],
+      callersWait: () => false,
+      monotonicMs: () => performance.now(),
     });
     const broker = new LogBroker(store, realEnv);
     await dispatcher.start();
