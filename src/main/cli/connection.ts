@@ -5,7 +5,11 @@ import { Code, hasCode } from '../rpc/errors.ts';
 import { CommandError } from './command-error.ts';
 
 export type Control = ServiceClient<'Control'>;
-export type Cluster = { readonly control: Control; readonly logs: ServiceClient<'Logs'> };
+export type Cluster = {
+  readonly control: Control;
+  readonly logs: ServiceClient<'Logs'>;
+  readonly operations: ServiceClient<'Operations'>;
+};
 
 /**
  * Calls `use` with the clients of the manager at this socket, and closes the connection after it.
@@ -19,7 +23,11 @@ export async function withCluster<T>(
   await socketIsThere(socketPath);
   using channel = new Channel({ to: 'socket', path: socketPath });
   try {
-    return await use({ control: channel.service('Control'), logs: channel.service('Logs') });
+    return await use({
+      control: channel.service('Control'),
+      logs: channel.service('Logs'),
+      operations: channel.service('Operations'),
+    });
   } catch (error) {
     if (!hasCode(error, Code.UNAVAILABLE) || !error.message.startsWith('cannot connect'))
       throw error;

@@ -1,9 +1,10 @@
 /** Runs a node in the foreground until it is told to stop. */
+import { flushCompileCache } from 'node:module';
 import { pino } from 'pino';
 import { realEnv } from '../env.ts';
 import { Node, type NodeOptions } from '../node/node.ts';
 
-export type DaemonOptions = Omit<NodeOptions, 'env' | 'log' | 'onFatal'> & {
+export type DaemonOptions = Omit<NodeOptions, 'env' | 'log' | 'onFatal' | 'onLeave'> & {
   readonly logLevel: string;
   /** SIGINT ends the node's tasks too; SIGTERM leaves them running for the next start. */
   readonly onStarted?: (node: Node) => Promise<void>;
@@ -19,7 +20,9 @@ export async function runDaemon({
     { level: logLevel, base: null, serializers: { error: pino.stdSerializers.err } },
     pino.destination({ dest: 2, sync: true }),
   );
-  const { promise: ended, resolve: end } = Promise.withResolvers<'leave' | 'stop' | 'failed'>();
+  const { promise: ended, resolve: end } = Promise.withResolvers<
+    'leave' | 'forget' | 'stop' | 'failed'
+  >();
   const onInterrupt = (): void => end('leave');
   const onTerminate = (): void => end('stop');
   process.on('SIGINT', onInterrupt);
@@ -28,12 +31,16 @@ export async function runDaemon({
     log.fatal({ err: error }, 'this node cannot go on');
     end('failed');
   };
-  const node = await Node.start({ ...options, env: realEnv, log, onFatal });
+  const onLeave = (): void => end('forget');
+  const node = await Node.start({ ...options, env: realEnv, log, onFatal, onLeave });
   await onStarted?.(node);
+  // Otherwise written at an orderly exit only: after a crash everything would be compiled anew.
+  flushCompileCache();
   const why = await ended;
   process.off('SIGINT', onInterrupt);
   process.off('SIGTERM', onTerminate);
-  if (why === 'leave') await node.leave();
+  if (why === 'forget') await node.forget();
+  else if (why === 'leave') await node.leave();
   else await node.stop();
   return why === 'failed' ? 1 : 0;
 }

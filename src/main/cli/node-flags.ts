@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import type { ExecutorChoice } from '../../shared/lanes/tasks.ts';
-import type { HostPort } from '../node/node.ts';
+import type { HostPort } from '../node/manager-part.ts';
 import type { NodeOffer } from '../node/offer.ts';
 import { CommandError } from './command-error.ts';
 import { flagMap, forFlag } from './flag-map.ts';

@@ -1,9 +1,12 @@
 /** Commands as they are typed, against the control service over a store in memory. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Config } from '@oclif/core';
 import { Cluster, Node, Service, Task } from '../../shared/wire/gen/objects.ts';
+import { BackupHeader, StatusResponse } from '../../shared/wire/gen/operations.ts';
 import { LogMessage, LogStream } from '../../shared/wire/gen/logbroker.ts';
 import {
   NodeRole,
@@ -11,6 +14,7 @@ import {
   TaskState,
   UpdateStatusUpdateState,
 } from '../../shared/wire/gen/types.ts';
+import { BackupFile } from '../backup/backup-file.ts';
 import type { ClientCommand } from '../cli/client-command.ts';
 import { CommandError, ExitCode } from '../cli/command-error.ts';
 import {
@@ -26,6 +30,7 @@ const NODES = [
   Node.create({
     id: 'node1',
     role: NodeRole.MANAGER,
+    spec: { desiredRole: NodeRole.MANAGER },
     status: ready,
     description: { hostname: 'm1' },
   }),
@@ -45,6 +50,10 @@ const CLUSTER = Cluster.create({
   },
 });
 
+/** One of three managers, the other two of which are gone. */
+const ALONE = { raftId: 1n, clusterId: 'cluster1', nodeId: 'node1', hostname: 'm1', term: 3 };
+const LOST = { member: { raftId: 2n, addr: '10.0.0.2:2377' }, error: '10.0.0.2:2377 is gone' };
+
 type ClientCommandName = {
   [K in keyof typeof COMMANDS]: (typeof COMMANDS)[K] extends new (
     argv: string[],
@@ -57,12 +66,24 @@ type ClientCommandName = {
 describe('commands', () => {
   let socket: ControlSocket;
   let config: Config;
+  let directory: string;
 
   before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'skein-commands-'));
     config = await Config.load(join(import.meta.dirname, '..', '..', '..'));
     socket = await openControlSocket({
       cluster: CLUSTER,
       nodes: NODES,
+      operations: {
+        Status: ({ withPeers }) =>
+          StatusResponse.create({ manager: ALONE, peers: withPeers ? [LOST, LOST] : [] }),
+        Backup: async (_request, _caller, sink) => {
+          const header = BackupHeader.create({ clusterId: 'cluster1', index: 70 });
+          await sink.write({ part: { case: 'header', value: header } });
+          await sink.write({ part: { case: 'piece', value: Buffer.from('all there is') } });
+        },
+        RotateDataKey: () => ({}),
+      },
       logs: {
         SubscribeLogs: async (request, _caller, sink) => {
           const context = { taskId: 'task1', nodeId: 'node2' };
@@ -84,6 +105,7 @@ describe('commands', () => {
     });
   });
   before(stuckService);
+  after(() => rm(directory, { recursive: true }));
   after(() => socket[Symbol.asyncDispose]());
 
   const err = `no suitable node (${'insufficient resources on 2 nodes; '.repeat(5)})`;
@@ -388,6 +410,65 @@ describe('commands', () => {
     });
     await fails('node:update', ['--availability', 'drain', 'w1'], /^No change for node w1$/);
     await fails('node:rm', ['m1', 'nope'], /cluster manager[^]*\nError: node nope not found/);
+  });
+
+  test('nodes: promote and demote, with what stands in the way', async () => {
+    await fails(
+      'node:promote',
+      ['m1', 'nope'],
+      /^node nope not found\nError: Node m1 is already a manager$/,
+    );
+    await fails('node:promote', ['w1'], /^node w1 is a Docker Engine, which cannot be a manager/);
+    await fails('node:demote', ['m1'], /^attempting to demote the last manager of the swarm$/);
+    await fails('node:demote', ['w1'], /^Node w1 is already a worker$/);
+    await fails('node:demote', [], /^name at least one node$/);
+    const description = { hostname: 'w2', engine: { plugins: [{ type: 'Runtime', name: 'x' }] } };
+    await socket.store.update((tx) => tx.nodes.create(Node.create({ id: 'node3', description })));
+    assert.equal((await run('node:promote', ['--detach', 'w2'])).stdout, 'w2\n');
+    await assert.rejects(run('node:promote', ['--timeout', '1ms', 'w2']), (error) => {
+      assert.ok(error instanceof CommandError);
+      assert.equal(error.exitCode, ExitCode.TIMEOUT);
+      assert.match(
+        error.message,
+        /^Node w2 is not a manager yet: the node is not ready; it becomes/,
+      );
+      return true;
+    });
+    await socket.store.update((tx) => tx.nodes.remove('node3'));
+  });
+
+  test('the cluster: its managers, and why nothing can be decided', async () => {
+    const terminal = new FakeTerminal();
+    await assert.rejects(run('cluster:status', [], terminal), (error) => {
+      assert.ok(error instanceof CommandError);
+      assert.equal(error.exitCode, ExitCode.FAILED);
+      assert.match(error.message, /^No quorum: 1 of 3 managers answers/);
+      return true;
+    });
+    assert.match(terminal.stdout, /^Cluster cluster1, term 3, no leader\n\nMANAGER /);
+    const asJson = new FakeTerminal();
+    await assert.rejects(run('cluster:status', ['--format', 'json'], asJson), { message: '' });
+    assert.partialDeepStrictEqual(JSON.parse(asJson.stdout), { quorum: false, needed: 2 });
+  });
+
+  test('the cluster: a backup, sealed or with a warning, and never over another file', async () => {
+    const file = join(directory, 'cluster.backup');
+    const words = join(directory, 'passphrase');
+    const plain = await run('cluster:backup', [file]);
+    assert.match(plain.stdout, /^Wrote .*: cluster cluster1 at index 70, \d+ B\.\n$/);
+    assert.match(plain.stderr, /knows no leader[^]*is not sealed\. It holds the key/);
+    await fails('cluster:backup', [file], /exists already: .* --force$/);
+    await writeFile(words, '\n');
+    await fails('cluster:backup', [file, '--passphrase-file', words], /it is empty/);
+    await fails('cluster:backup', [file, '--passphrase-file', `${words}2`], /passphrase2: ENOENT/);
+    await writeFile(words, 'open sesame\n');
+    await run('cluster:backup', [file, '--force', '--passphrase-file', words]);
+    using backup = new BackupFile(file, Buffer.from('open sesame'));
+    assert.deepEqual([...backup.pieces()].map(String), ['all there is']);
+  });
+
+  test('the cluster: a new key for the log of this manager', async () => {
+    assert.match((await run('cluster:rotate-data-key', [])).stdout, /was replaced/);
   });
 
   test('the cluster: settings and tokens', async () => {

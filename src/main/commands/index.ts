@@ -1,5 +1,9 @@
 /** Every command, by the words that name it. */
+import { ClusterBackupCommand } from './cluster/backup.ts';
 import { ClusterInspectCommand } from './cluster/inspect.ts';
+import { ClusterRestoreCommand } from './cluster/restore.ts';
+import { ClusterRotateDataKeyCommand } from './cluster/rotate-data-key.ts';
+import { ClusterStatusCommand } from './cluster/status.ts';
 import { ClusterTokenCommand } from './cluster/token.ts';
 import { ClusterUpdateCommand } from './cluster/update.ts';
 import { ConfigCreateCommand } from './config/create.ts';
@@ -7,13 +11,16 @@ import { ConfigInspectCommand } from './config/inspect.ts';
 import { ConfigLsCommand } from './config/ls.ts';
 import { ConfigRmCommand } from './config/rm.ts';
 import { DownCommand } from './down.ts';
+import { LeaveCommand } from './leave.ts';
 import { ManagerCommand } from './manager.ts';
 import { NetworkCreateCommand } from './network/create.ts';
 import { NetworkInspectCommand } from './network/inspect.ts';
 import { NetworkLsCommand } from './network/ls.ts';
 import { NetworkRmCommand } from './network/rm.ts';
+import { NodeDemoteCommand } from './node/demote.ts';
 import { NodeInspectCommand } from './node/inspect.ts';
 import { NodeLsCommand } from './node/ls.ts';
+import { NodePromoteCommand } from './node/promote.ts';
 import { NodeRmCommand } from './node/rm.ts';
 import { NodeUpdateCommand } from './node/update.ts';
 import { SecretCreateCommand } from './secret/create.ts';
@@ -34,7 +41,11 @@ import { UpCommand } from './up.ts';
 import { WorkerCommand } from './worker.ts';
 
 export const COMMANDS = {
+  'cluster:backup': ClusterBackupCommand,
   'cluster:inspect': ClusterInspectCommand,
+  'cluster:restore': ClusterRestoreCommand,
+  'cluster:rotate-data-key': ClusterRotateDataKeyCommand,
+  'cluster:status': ClusterStatusCommand,
   'cluster:token': ClusterTokenCommand,
   'cluster:update': ClusterUpdateCommand,
   'config:create': ConfigCreateCommand,
@@ -42,13 +53,16 @@ export const COMMANDS = {
   'config:ls': ConfigLsCommand,
   'config:rm': ConfigRmCommand,
   down: DownCommand,
+  leave: LeaveCommand,
   manager: ManagerCommand,
   'network:create': NetworkCreateCommand,
   'network:inspect': NetworkInspectCommand,
   'network:ls': NetworkLsCommand,
   'network:rm': NetworkRmCommand,
+  'node:demote': NodeDemoteCommand,
   'node:inspect': NodeInspectCommand,
   'node:ls': NodeLsCommand,
+  'node:promote': NodePromoteCommand,
   'node:rm': NodeRmCommand,
   'node:update': NodeUpdateCommand,
   'secret:create': SecretCreateCommand,

@@ -1,8 +1,8 @@
 /** `skein worker`: runs a worker in the foreground. */
-import { join } from 'node:path';
 import { Command } from '@oclif/core';
 import { CommandError } from '../cli/command-error.ts';
 import { engineAnswers } from '../cli/engine.ts';
+import { managerFlags, managerSettingsOf } from '../cli/manager-flags.ts';
 import {
   availabilityOf,
   DEFAULT_PORT,
@@ -16,13 +16,14 @@ export class WorkerCommand extends Command {
   static override summary = 'Run a worker';
   static override description =
     'Joins the cluster of --join-addr when the state directory is new, and goes on as the node it ' +
-    'was otherwise. Ctrl-C ends its tasks; SIGTERM leaves them running for the next start.';
+    'was otherwise. Ctrl-C ends its tasks; SIGTERM leaves them running for the next start. A worker ' +
+    'that is promoted becomes a manager as it runs: the manager flags say where that listens.';
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --join-addr 10.0.0.1:2377 --join-token SWMTKN-1-...',
   ];
 
-  static override flags = nodeFlags;
+  static override flags = { ...nodeFlags, ...managerFlags };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(WorkerCommand);
@@ -39,7 +40,6 @@ export class WorkerCommand extends Command {
     }
     const executor = await executorOf(flags, engineAnswers);
     if (executor === undefined) throw new CommandError('a worker needs an executor');
-    const nowhere = { host: '127.0.0.1', port: DEFAULT_PORT };
     process.exitCode = await runDaemon({
       stateDir,
       hostname: flags.hostname ?? '',
@@ -48,13 +48,8 @@ export class WorkerCommand extends Command {
       executor,
       taskThreads: flags['task-threads'],
       offer: offerOf(flags),
-      // Used only when the cluster makes this node a manager.
-      manager: {
-        listen: nowhere,
-        advertise: nowhere,
-        controlSocket: join(stateDir, 'control.sock'),
-        tickMs: 1000,
-      },
+      // Used only while the cluster makes this node a manager.
+      manager: managerSettingsOf(flags),
       logLevel: flags['log-level'],
     });
   }

@@ -42,6 +42,7 @@ export type ControlSocketOptions = {
   readonly cluster?: Cluster;
   readonly nodes?: readonly Node[];
   readonly logs?: Handlers<'Logs'>;
+  readonly operations?: Partial<Handlers<'Operations'>>;
 };
 
 export async function openControlSocket(
@@ -64,7 +65,7 @@ export async function openControlSocket(
     env: realEnv,
     members: {
       byNode: (nodeId) => (managers.has(nodeId) ? MANAGER_STATUS : undefined),
-      canRemove: () => true,
+      judgeRemoval: () => ({ allowed: true, missing: '' }),
     },
     keys: { newJoinToken, newUnlockKey: () => new Uint8Array(32) },
     hasSecretDriver: () => false,
@@ -76,6 +77,7 @@ export async function openControlSocket(
     services: [
       implement('Control', handlers),
       ...(options.logs === undefined ? [] : [implement('Logs', options.logs)]),
+      implement('Operations', options.operations ?? {}),
     ],
     self: () => ({
       nodeId: 'manager',

@@ -178,6 +178,9 @@ export class LocalCluster {
       'state-dir': join(stateDir, name),
       hostname: name,
       'join-addr': this.#record.address,
+      // For the day that it is promoted.
+      'listen-remote-api': '127.0.0.1:0',
+      'listen-control-api': socketFor(join(stateDir, name)),
       executor,
       'engine-addr': engineAddress,
     });
