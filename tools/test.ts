@@ -51,6 +51,8 @@ const unit = [
   'test/*.test.ts',
   'test/wire/*.test.ts',
   'test/transcripts/*.test.ts',
+  'test/support/*.test.ts',
+  'test/chaos/*.test.ts',
 ];
 
 const STAGES: readonly Stage[] = [
@@ -71,7 +73,7 @@ const STAGES: readonly Stage[] = [
         `--test-concurrency=${Math.min(4, availableParallelism())}`,
       ),
   },
-  { name: 'sim', run: () => nodeTests(['test/sim/*.test.ts']) },
+  { name: 'sim', run: () => nodeTests(['test/sim/*.test.ts'], '--test-concurrency=2') },
   {
     name: 'e2e',
     run: () => {

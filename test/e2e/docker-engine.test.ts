@@ -21,6 +21,7 @@ import type { LogMessage } from '../../src/shared/wire/gen/logbroker.ts';
 import {
   IssuanceStatusState,
   MountType,
+  NodeRole,
   NodeStatusState,
   PortConfigPublishMode,
   RestartPolicyRestartCondition,
@@ -185,6 +186,13 @@ describe('a stock Docker Engine in a Skein cluster', { skip: why ?? false }, () 
     assert.match(listed ?? '', /"role":"worker".*"status":"ready"/);
     const managers = '{{range .Swarm.RemoteManagers}}{{.Addr}} {{end}}';
     assert.equal(await stock.engine.docker('info', '-f', managers), lab.address);
+  });
+
+  test('is not promoted: it could share no quorum with a Skein manager', async () => {
+    const { code, stderr } = await lab.skein('node', 'promote', engineNode.id);
+    assert.equal(code, 1);
+    assert.match(stderr, /is a Docker Engine, which cannot be a manager of this cluster yet/);
+    assert.equal((await lab.swarm.node(engineNode.id)).spec.desiredRole, NodeRole.WORKER);
   });
 
   test('runs replicas of one service next to a Skein worker', async () => {

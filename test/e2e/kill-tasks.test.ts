@@ -11,7 +11,7 @@ import { Undo } from '../support/undo.ts';
 
 test('a killed task is replaced after its restart delay', async () => {
   using undo = new Undo();
-  const cluster = await Cluster.start({ undo });
+  const cluster = await Cluster.start({ undo, heartbeatPeriodMs: 5000 });
   await cluster.addWorker('one', 'process');
   const delayMs = 1500;
   const serviceId = await sleeper(cluster, 2, delayMs);

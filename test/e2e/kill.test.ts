@@ -83,7 +83,7 @@ test('a worker that is back in time goes on with its tasks', async () => {
 
 test('workers keep their tasks while the manager is gone, and it goes on where it was', async () => {
   using undo = new Undo();
-  const cluster = await Cluster.start({ undo, executor: 'process', heartbeatPeriodMs: 1000 });
+  const cluster = await Cluster.start({ undo, executor: 'process', heartbeatPeriodMs: 3000 });
   const { manager } = cluster;
   await cluster.addWorker('one', 'process');
   const serviceId = await sleeper(cluster, 6);

@@ -17,7 +17,15 @@ export type Action =
   /** Replaces whatever is there. */
   | { readonly kind: 'set'; readonly value: string }
   | { readonly kind: 'remove' }
-  | { readonly kind: 'read' };
+  /** Behind an entry in the log. */
+  | { readonly kind: 'read' }
+  /** At the read index, by any manager. */
+  | { readonly kind: 'index-read' };
+
+/** The cells, by name; the first two are never removed. */
+export const KEYS: readonly string[] = ['config-a', 'task-b', 'config-c', 'task-d'];
+
+export const isLasting = (key: string): boolean => KEYS.indexOf(key) < 2;
 
 const isTask = (key: string): boolean => key.startsWith('task');
 
@@ -50,6 +58,7 @@ function writeConfig({ configs }: Transaction, key: string, action: Action): voi
     case 'remove':
       return configs.remove(key);
     case 'read':
+    case 'index-read':
       assert.fail('a read writes nothing');
   }
 }
@@ -65,6 +74,7 @@ function writeTask({ tasks }: Transaction, key: string, action: Action): void {
     case 'remove':
       return tasks.remove(key);
     case 'read':
+    case 'index-read':
       assert.fail('a read writes nothing');
   }
 }

@@ -15,9 +15,12 @@ class InstantWorld extends World {
 }
 
 durableLogContract('simulated', async () => {
-  const disk = new SimulatedDisk(new InstantWorld(1n));
+  let disk = new SimulatedDisk(new InstantWorld(1n));
   return {
     open: async (): Promise<DurableLog> => disk.open(),
+    clear: async () => {
+      disk = new SimulatedDisk(new InstantWorld(1n));
+    },
     [Symbol.asyncDispose]: async () => undefined,
   };
 });

@@ -15,6 +15,7 @@ import type {
   DurableLog,
   ReceivedSnapshot,
   SnapshotMeta,
+  StoredSnapshot,
 } from '../../src/main/raft/log/durable-log.ts';
 import type { World } from './world.ts';
 
@@ -26,7 +27,7 @@ type Step =
       readonly entries: readonly Entry[];
       readonly received?: ReceivedSnapshot | undefined;
     }
-  | { readonly kind: 'member'; readonly member: RaftMember }
+  | { readonly kind: 'member'; readonly member: RaftMember; readonly peers: readonly RaftMember[] }
   | {
       readonly kind: 'snapshot';
       readonly meta: SnapshotMeta;
@@ -38,6 +39,13 @@ type Step =
 type Outcome = (error: DiskFullError | null) => void;
 
 type Write = (step: Step, done: Outcome) => void;
+
+/** Hears of a save: what, and which hard state stood there before. It can be read, and is not durable. */
+export type OnSave = (saved: {
+  readonly persist: Persist;
+  readonly received: ReceivedSnapshot | undefined;
+  readonly before: HardState;
+}) => void;
 
 export class DiskFullError extends Error {
   override readonly name = 'DiskFullError';
@@ -56,16 +64,20 @@ export class SimulatedDisk {
   full = false;
   /** Crashes that lost something that was written. */
   lostTails = 0;
+  /** Hears what has just become durable, before its writer does. */
+  onSynced: (kind: Step['kind']) => void = () => undefined;
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  /**
-   * Opens the log as it is now; the one opened before is dead.
-   * @param onSave hears what was written, when it can be read and is not yet durable.
-   */
-  open(onSave?: (persist: Persist) => void): SimulatedLog {
+  /** What a crash cannot take: the hard state, and the end of the log. */
+  get durable(): { readonly hardState: HardState; readonly lastIndex: number } {
+    return this.#durable;
+  }
+
+  /** Opens the log as it is now; the one opened before is dead. */
+  open(onSave?: OnSave): SimulatedLog {
     this.crash();
     const process = this.#process;
     const write: Write = (step, done) => {
@@ -101,6 +113,7 @@ export class SimulatedDisk {
       if (process !== this.#process) return;
       this.#sync(this.#unsynced.indexOf(step) + 1);
       tell(null);
+      this.onSynced(step.kind);
     });
   }
 
@@ -114,6 +127,7 @@ export class SimulatedDisk {
 class LogState {
   hardState: HardState = HardState.create();
   member: RaftMember | undefined;
+  peers: readonly RaftMember[] = [];
   snapshot: { readonly meta: SnapshotMeta; readonly chunks: readonly Uint8Array[] } | undefined;
   compacted = { index: 0, term: 0 };
   entries: Entry[] = [];
@@ -140,6 +154,7 @@ class LogState {
         return;
       case 'member':
         this.member = step.member;
+        this.peers = step.peers;
         return;
       case 'snapshot':
         this.snapshot = { meta: step.meta, chunks: step.chunks };
@@ -151,8 +166,9 @@ class LogState {
 
   copy(): LogState {
     const copy = new LogState();
-    const { hardState, member, snapshot, compacted, entries } = this;
-    return Object.assign(copy, { hardState, member, snapshot, compacted, entries: [...entries] });
+    const { hardState, member, peers, snapshot, compacted, entries } = this;
+    const log = { snapshot, compacted, entries: [...entries] };
+    return Object.assign(copy, { hardState, member, peers, ...log });
   }
 
   #save(entries: readonly Entry[]): void {
@@ -166,7 +182,7 @@ class LogState {
 
   #replaceBy(received: ReceivedSnapshot): void {
     const { index, term } = received.meta;
-    this.snapshot = received;
+    this.snapshot = { meta: received.meta, chunks: [...received.chunks] };
     this.compacted = { index, term };
     this.entries = [];
   }
@@ -183,10 +199,10 @@ class LogState {
 export class SimulatedLog implements DurableLog {
   readonly #state: LogState;
   readonly #write: Write;
-  readonly #onSave: ((persist: Persist) => void) | undefined;
+  readonly #onSave: OnSave | undefined;
   #saving = false;
 
-  constructor(state: LogState, write: Write, onSave?: (persist: Persist) => void) {
+  constructor(state: LogState, write: Write, onSave?: OnSave) {
     this.#state = state;
     this.#write = write;
     this.#onSave = onSave;
@@ -228,19 +244,20 @@ export class SimulatedLog implements DurableLog {
   }
 
   peers(): readonly RaftMember[] {
-    return [];
+    return this.#state.peers;
   }
 
-  saveMember(member: RaftMember): Promise<void> {
-    return this.#put({ kind: 'member', member });
+  saveMember(member: RaftMember, peers: readonly RaftMember[] = []): Promise<void> {
+    return this.#put({ kind: 'member', member, peers });
   }
 
   async save(persist: Persist, received?: ReceivedSnapshot): Promise<void> {
     const { hardState, entries } = persist;
     assert(!this.#saving, 'one save at a time');
     this.#saving = true;
+    const before = this.#state.hardState;
     const saved = this.#put({ kind: 'save', hardState, entries, received });
-    this.#onSave?.(persist);
+    this.#onSave?.({ persist, received, before });
     await saved;
     this.#saving = false;
   }
@@ -251,8 +268,18 @@ export class SimulatedLog implements DurableLog {
     await this.#put({ kind: 'snapshot', meta, chunks: pieces });
   }
 
-  readSnapshot(): { meta: SnapshotMeta; chunks: Iterable<Uint8Array> } | undefined {
-    return this.#state.snapshot;
+  readSnapshot(): StoredSnapshot | undefined {
+    const { snapshot } = this.#state;
+    if (snapshot === undefined) return undefined;
+    return { ...snapshot, bytes: this.snapshotBytes(), [Symbol.dispose]: () => undefined };
+  }
+
+  async removeLeftovers(): Promise<void> {
+    // A torn write leaves nothing here.
+  }
+
+  snapshotBytes(): number {
+    return this.#state.snapshot?.chunks.reduce((sum, chunk) => sum + chunk.length, 0) ?? 0;
   }
 
   compact(index: number): Promise<void> {

@@ -11,18 +11,29 @@ import {
   Entry,
   EntryType,
   HardState,
-  type Message,
+  Message,
+  type MessageType,
 } from '../../src/shared/wire/gen/raftpb.ts';
 import type { Cancel, Turns } from '../../src/main/kit/turns.ts';
 import { silentLog } from '../../src/main/log.ts';
 import { RaftDriver, type DriverOptions } from '../../src/main/raft/driver.ts';
+import { foundLog } from '../../src/main/raft/found-log.ts';
+import { knownMembers, type Met, stillMet } from '../../src/main/raft/known-members.ts';
+import type { Membership } from '../../src/main/raft/membership.ts';
+import { REMOVED_TEXT } from '../../src/main/raft/transport/peer.ts';
+import { take, type Receiver } from '../../src/main/raft/transport/service.ts';
+import { RpcError } from '../../src/main/rpc/errors.ts';
+import { withSnapshot } from '../../src/main/raft/snapshot-source.ts';
 import { ReplicatedStore } from '../../src/main/store/store.ts';
-import { StoreError } from '../../src/main/store/transaction.ts';
-import { readCell, writeCell } from './cells.ts';
 import type { Action, Content } from './cells.ts';
 import type { Checks } from './checks.ts';
 import { DiskFullError, SimulatedDisk } from './disk.ts';
 import type { SimulatedLog } from './disk.ts';
+import { join, membershipOf, serveMembership } from './membership.ts';
+import type { MembershipAnswer, MembershipCall } from './membership.ts';
+import type { SimulatedNetwork } from './network.ts';
+import { perform, replyOf } from './requests.ts';
+import { Ways, type Receipt } from './ways.ts';
 import type { World } from './world.ts';
 
 /** What a client is told. */
@@ -35,15 +46,28 @@ export type Reply =
 
 export type Group = {
   readonly world: World;
+  readonly network: SimulatedNetwork;
   readonly checks: Checks;
-  readonly members: readonly RaftMember[];
   readonly settings: NonNullable<DriverOptions['settings']>;
-  /** Entries between two snapshots; 0 for none. */
-  readonly snapshotInterval: number;
-  /** Brings messages to the other managers. */
-  readonly send: (from: SimulatedManager, messages: readonly Message[]) => void;
+  /** Entries between two snapshots, 0 for none, and how many before one are kept. */
+  readonly snapshotEvery: { readonly interval: number; readonly keep: number };
+  /** A snapshot may take this much longer on its way than a small message. */
+  readonly snapshotMsMax: number;
+  /** Whether members look at whom a message comes from; raft itself must stand it if they don't. */
+  readonly guarded: boolean;
+  /** Whether a manager that was removed ends; otherwise it goes on talking. */
+  readonly removedEnd: boolean;
+  /** All that ever were. */
+  readonly managers: () => readonly SimulatedManager[];
+  readonly at: (address: string) => SimulatedManager | undefined;
+  /** A message of `from` is about to arrive. @returns whether it does */
+  readonly passes: (from: SimulatedManager) => boolean;
   readonly onElected: (manager: SimulatedManager) => void;
   readonly onVoted: (manager: SimulatedManager) => void;
+  /** A manager has applied its own removal. */
+  readonly onRemoved: (manager: SimulatedManager) => void;
+  /** A snapshot of a peer arrives, or an own one was stored. */
+  readonly onSnapshot: (manager: SimulatedManager) => void;
   /** An error that the simulation does not know: the run has failed. */
   readonly onDefect: (error: unknown) => void;
 };
@@ -51,39 +75,52 @@ export type Group = {
 /** Of real time, when all simulated time begins. */
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 const TICK_MS = 100;
-/** Nobody may lack what was compacted as long as the driver takes no snapshot from a peer. */
-const KEEP_ALL = Number.MAX_SAFE_INTEGER;
-/** Where a read that is ordered by the log leaves its trace. */
-const MARK_KEY = 'config-mark';
 
 /** One life of a manager, from start to crash. */
-type Life = {
+export type Life = {
   readonly log: SimulatedLog;
   readonly store: ReplicatedStore;
   readonly driver: RaftDriver;
+  readonly ways: Ways;
+  readonly membership: Membership;
+  readonly receiver: Receiver;
 };
 
 export class SimulatedManager {
-  readonly member: RaftMember;
   readonly name: string;
   readonly disk: SimulatedDisk;
   readonly #group: Group;
   #life: Life | undefined;
+  #port = 1;
+  #met: ReadonlyMap<bigint, Met> = new Map();
   #stalledUntilMs = 0;
+  #removed = false;
+  /** Never to run again: it ended as one that was removed, or its disk is lost. */
+  gone = false;
+  /** It has its id, for good: who was removed does not come back by itself. */
+  joined = false;
+  /** Membership calls being answered. */
+  busy = 0;
   /** Own milliseconds in one of the world. */
   clockRate = 1;
   /** How far the wall clock is off. */
   clockOffsetMs = 0;
 
-  constructor(member: RaftMember, group: Group) {
-    this.member = member;
-    this.name = member.nodeId;
+  constructor(name: string, group: Group) {
+    this.name = name;
     this.#group = group;
     this.disk = new SimulatedDisk(group.world);
+    this.disk.onSynced = (kind) => {
+      if (kind === 'snapshot') group.onSnapshot(this);
+    };
   }
 
   get up(): boolean {
     return this.#life !== undefined;
+  }
+
+  get address(): string {
+    return `${this.name}:${this.#port}`;
   }
 
   get leading(): boolean {
@@ -94,9 +131,22 @@ export class SimulatedManager {
     return this.#life?.store;
   }
 
-  /** Writes the log that all members of a new group begin with. */
-  async found(): Promise<void> {
-    const entries = this.#group.members.map((member, at) => {
+  get driver(): RaftDriver | undefined {
+    return this.#life?.driver;
+  }
+
+  get log(): SimulatedLog | undefined {
+    return this.#life?.log;
+  }
+
+  /** Writes the log of a group of its own. */
+  async foundAlone(): Promise<void> {
+    await foundLog(this.disk.open(), this.memberAs(1n), []);
+  }
+
+  /** Writes the log that all of `members` begin with. */
+  async found(own: RaftMember, members: readonly RaftMember[]): Promise<void> {
+    const entries = members.map((member, at) => {
       const change = ConfChange.create({
         type: ConfChangeType.ConfChangeAddNode,
         nodeId: member.raftId,
@@ -106,16 +156,22 @@ export class SimulatedManager {
       return Entry.create({ type: EntryType.EntryConfChange, term: 1, index: at + 1, data });
     });
     const hardState = HardState.create({ term: 1, commit: entries.length });
-    await this.disk.open().save({ hardState, snapshot: null, entries, mustSync: true });
+    const log = this.disk.open();
+    await log.save({ hardState, snapshot: null, entries, mustSync: true });
+    await log.saveMember(own);
   }
 
+  memberAs(raftId: bigint): RaftMember {
+    return RaftMember.create({ raftId, nodeId: this.name, addr: this.address });
+  }
+
+  /** Begins where its disk is; does nothing on one that runs or is gone. */
   start(): void {
-    assert(this.#life === undefined, `${this.name} runs already`);
-    const { world, onDefect } = this.#group;
-    world.note(`${this.name} starts`);
+    if (this.#life !== undefined || this.gone) return;
+    this.#group.world.note(`${this.name} starts`);
     const life = this.#begin();
     this.#life = life;
-    life.driver.start().catch(onDefect);
+    this.#run(life).catch((error: unknown) => this.#end(life, error));
   }
 
   /** The process ends, between two events. */
@@ -124,7 +180,21 @@ export class SimulatedManager {
     this.#group.world.note(`${this.name} crashes`);
     this.#life = undefined;
     this.#stalledUntilMs = 0;
+    this.#met = new Map();
+    this.busy = 0;
     this.disk.crash();
+  }
+
+  /** Its disk is lost, and it with it. */
+  ruin(): void {
+    this.crash();
+    this.gone = true;
+    this.#group.world.note(`${this.name} is lost`);
+  }
+
+  /** Is reached at another address, which nobody knows yet; the old one is kept up. */
+  move(): void {
+    this.#port += 1;
   }
 
   /** Stands still: whatever comes in meanwhile is done afterwards. */
@@ -133,71 +203,167 @@ export class SimulatedManager {
   }
 
   /** A message of a peer is here. */
-  receive(message: Message): void {
-    this.#whenAwake(this.#life, ({ driver }) => driver.receive(message));
+  receive(message: Message, from: SimulatedManager, answer: (receipt: Receipt) => void): void {
+    const sender = { nodeId: from.name, remoteAddress: '10.0.0.1:1000', listensAt: from.address };
+    this.#whenAwake(this.#life, ({ receiver, driver }) => {
+      if (!this.#group.guarded) {
+        const known = receiver.members().some(({ raftId }) => raftId === message.from);
+        if (!known) receiver.meet(from.memberAs(message.from));
+        if (message.to === receiver.raftId()) driver.receive(message);
+        answer('taken');
+        return;
+      }
+      take(receiver, message, sender, silentLog).then(
+        () => answer('taken'),
+        (error: unknown) => {
+          const removed = error instanceof RpcError && error.message === REMOVED_TEXT;
+          if (removed) answer('sender-was-removed');
+          else this.#group.onDefect(error);
+        },
+      );
+    });
+  }
+
+  /** What only this node, or a peer in its name, tells its raft: no wire is in between. */
+  meddle(type: MessageType, from: bigint): void {
+    const to = this.#life?.receiver.raftId() ?? 0n;
+    if (to === 0n) return;
+    const message = { type, from, to };
+    this.#whenAwake(this.#life, ({ driver }) => driver.receive(Message.create(message)));
+  }
+
+  /** Says that it is up, when it gets to it. */
+  answer(reply: (up: true) => void): void {
+    this.#whenAwake(this.#life, () => reply(true));
+  }
+
+  serveMembership(call: MembershipCall, reply: (answer: MembershipAnswer) => void): void {
+    this.#whenAwake(this.#life, (life) => {
+      this.busy += 1;
+      const tell = (answer: MembershipAnswer): void => {
+        if (this.#life !== life) return;
+        this.busy -= 1;
+        reply(answer);
+      };
+      serveMembership(life, call).then(tell).catch(this.#group.onDefect);
+    });
   }
 
   /** A request of a client is here. */
   serve(key: string, action: Action, reply: (reply: Reply) => void): void {
     this.#whenAwake(this.#life, (life) => {
-      const done = action.kind === 'read' ? read(life, key) : write(life, key, action);
-      done.then(reply, (error: unknown) => {
-        if (error instanceof StoreError) reply(replyOf(error));
-        else this.#group.onDefect(error);
-      });
+      const { world, checks } = this.#group;
+      const tell = (answer: Reply): void => {
+        if (this.#life === life) reply(answer);
+      };
+      perform({ ...life, world, checks, name: this.name }, key, action)
+        .catch(replyOf)
+        .then(tell)
+        .catch(this.#group.onDefect);
     });
   }
 
+  async #run(life: Life): Promise<void> {
+    if (life.log.member() === undefined) await join(this, life, this.#group);
+    if (this.#life !== life) return;
+    this.joined = true;
+    await life.driver.start();
+    if (this.#life === life) this.#believes(life);
+  }
+
   #begin(): Life {
-    const { world, checks, settings, send, snapshotInterval, onElected, onVoted } = this.#group;
-    const turns = this.#turns(() => life);
-    const { raftId } = this.member;
-    const log = this.disk.open(({ entries }) => checks.stores(raftId, entries, log));
+    const { world, checks } = this.#group;
+    const life = (): Life => made;
+    const raftId = (): bigint => log.member()?.raftId ?? 0n;
+    const turns = this.#turns(life);
+    const log = this.disk.open((saved) =>
+      checks.saves(raftId(), saved, log, life().store.appliedIndex),
+    );
     const randBelow = (limit: number): number => world.random.below(limit);
-    const driver = new RaftDriver({
-      log,
+    const driver = new RaftDriver({ ...this.#driverOptions(life), log, randBelow, turns });
+    const env = {
+      nowMs: () => Math.floor(EPOCH_MS + this.clockOffsetMs + world.nowMs * this.clockRate),
+      randBelow,
+      newId: () => `id${randBelow(0x1_0000_0000)}`,
+    };
+    const store = new ReplicatedStore({
+      env,
+      log: driver,
+      defer: turns.soon,
+      freeze: true,
+      restoreObjects: 2,
+    });
+    const met = (): ReadonlyMap<bigint, Met> => (this.#met = stillMet(driver, this.#met));
+    const known = (): readonly RaftMember[] => knownMembers(driver, log.peers(), met());
+    const ways = this.#ways(life, known);
+    const receiver: Receiver = {
+      raftId,
+      members: known,
+      meet: (member) => {
+        const before = driver.members().find((other) => other.raftId === member.raftId);
+        const insteadOf = before?.addr;
+        this.#met = new Map(this.#met).set(member.raftId, { member, insteadOf });
+      },
+      isRemoved: (id) => driver.isRemoved(id),
+      isHealthy: (id) => ways.isHealthy(id),
+      receive: (message) => driver.receive(message),
+    };
+    const membership = membershipOf(this, life, this.#group);
+    const made: Life = { log, store, driver, ways, membership, receiver };
+    return made;
+  }
+
+  #driverOptions(life: () => Life): Omit<DriverOptions, 'log' | 'randBelow' | 'turns'> {
+    const { world, checks, settings, snapshotEvery, onElected, onVoted } = this.#group;
+    return {
       machine: {
         committed: (index, bytes) => {
-          store.committed(index, bytes);
-          this.#applied(life, index);
+          life().store.committed(index, bytes);
+          this.#applied(life(), index);
         },
-        abort: () => store.abort(),
-        snapshot: () => store.snapshot(),
-        restore: (index, chunks) => {
-          store.restore(index, chunks);
-          checks.holds(this.name, store);
+        abort: () => life().store.abort(),
+        snapshot: () => life().store.snapshot(),
+        restore: async (index, chunks) => {
+          await life().store.restore(index, chunks);
+          if (this.#life !== life()) return;
+          checks.holds(this.name, life().store);
+          this.#believes(life());
         },
       },
-      member: this.member,
-      randBelow,
       logger: silentLog,
       tickMs: TICK_MS,
-      turns,
       settings: {
         ...settings,
         trace: (event) => {
           if (event.kind === 'voted' && event.granted) onVoted(this);
           if (event.kind !== 'role' || event.role !== 'leader') return;
           world.note(`${this.name} leads term ${event.term}`);
-          checks.leads(raftId, event.term, log);
+          checks.leads(life().receiver.raftId(), event.term, life().log);
           onElected(this);
         },
       },
-      snapshotEvery: () => ({ interval: snapshotInterval, keep: KEEP_ALL }),
+      snapshotEvery: () => snapshotEvery,
       send: (messages) => {
-        if (this.#life === life) send(this, messages);
+        if (this.#life !== life()) return;
+        for (const message of messages) checks.sends(message, this.disk);
+        const source = () => life().driver.openSnapshot();
+        life().ways.send(messages.map((message) => withSnapshot(message, source)));
       },
       onLeadership: (leads) => world.note(`${this.name} ${leads ? 'begins' : 'ceases'} to lead`),
-      onFatal: (error) => this.#end(life, error),
-    });
-    const env = {
-      nowMs: () => Math.floor(EPOCH_MS + this.clockOffsetMs + world.nowMs * this.clockRate),
-      randBelow,
-      newId: () => `id${randBelow(0x1_0000_0000)}`,
+      onMembers: () => this.#noteRemoval(life()),
+      onFatal: (error) => this.#end(life(), error),
     };
-    const store = new ReplicatedStore({ env, log: driver, defer: turns.soon, freeze: true });
-    const life: Life = { log, store, driver };
-    return life;
+  }
+
+  #ways(life: () => Life, known: () => readonly RaftMember[]): Ways {
+    return new Ways({
+      group: this.#group,
+      from: this,
+      driver: () => life().driver,
+      known,
+      whenAwake: (run) => this.#whenAwake(life(), run),
+      onRemoved: () => this.#onRemoved(),
+    });
   }
 
   #applied(life: Life, index: number): void {
@@ -206,11 +372,51 @@ export class SimulatedManager {
     assert(entry !== undefined, `${this.name} applies what it has not stored`);
     const status = life.driver.status();
     assert(status !== undefined);
-    checks.applies(this.member.raftId, entry, status.term);
+    checks.applies(life.receiver.raftId(), entry, status.term);
     checks.holds(this.name, life.store);
+    if (entry.type !== EntryType.EntryNormal) this.#believes(life);
   }
 
-  /** What the driver does when the disk fails: the process ends. */
+  /** Compares what this member knows of the group with what it must. */
+  #believes({ driver, store }: Life): void {
+    const members = driver.members();
+    // A snapshot of its own is restored before raft begins.
+    const voters = driver.status()?.voters ?? members.map(({ raftId }) => raftId);
+    const isRemoved = (raftId: bigint): boolean => driver.isRemoved(raftId);
+    this.#group.checks.believes(this.name, store.appliedIndex, { members, voters, isRemoved });
+  }
+
+  #noteRemoval({ driver, receiver }: Life): void {
+    if (!driver.isRemoved(receiver.raftId())) return;
+    if (!this.#removed) this.#group.onRemoved(this);
+    this.#onRemoved();
+  }
+
+  #onRemoved(): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    this.#group.world.note(`${this.name} knows that it was removed`);
+    if (this.#group.removedEnd) this.#endRemoved();
+  }
+
+  /**
+   * One that was removed ends, but not before another has applied that: until then its vote may be
+   * needed.
+   */
+  #endRemoved(): void {
+    const { world, managers } = this.#group;
+    world.after(world.upTo(400), () => {
+      const raftId = this.#life?.receiver.raftId();
+      const known = managers().some(({ driver }) => {
+        return driver !== this.driver && raftId !== undefined && driver?.isRemoved(raftId) === true;
+      });
+      if (!known) return this.#endRemoved();
+      this.crash();
+      this.gone = true;
+    });
+  }
+
+  /** What a process does when its disk fails: it ends. */
   #end(life: Life, error: unknown): void {
     if (!(error instanceof DiskFullError)) this.#group.onDefect(error);
     else if (this.#life === life) this.crash();
@@ -245,22 +451,4 @@ export class SimulatedManager {
     if (world.nowMs >= this.#stalledUntilMs) run(life);
     else world.at(this.#stalledUntilMs, () => this.#whenAwake(life, run));
   }
-}
-
-async function write({ store }: Life, key: string, action: Action): Promise<Reply> {
-  const content = await store.update((tx) => writeCell(tx, key, action));
-  return { kind: 'done', content };
-}
-
-/** A read of the committed state, behind an entry of its own that proves that this manager leads. */
-async function read({ store }: Life, key: string): Promise<Reply> {
-  await store.update((tx) => {
-    const kind = readCell(tx, MARK_KEY) === null ? 'create' : 'set';
-    return writeCell(tx, MARK_KEY, { kind, value: '' });
-  });
-  return { kind: 'done', content: store.view((view) => readCell(view, key)) };
-}
-
-function replyOf({ code }: StoreError): Reply {
-  return code === 'LEADERSHIP_LOST' ? { kind: 'lost' } : { kind: 'refused', code };
 }

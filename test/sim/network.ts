@@ -4,6 +4,17 @@
  */
 import type { World } from './world.ts';
 
+export type Sending = {
+  readonly from: string;
+  readonly to: string;
+  /** Called never, once or twice. */
+  readonly deliver: () => void;
+  /** What is big takes this much longer. */
+  readonly extraMs?: number;
+  /** Called once unless it arrives, perhaps at once. */
+  readonly lost?: () => void;
+};
+
 export class SimulatedNetwork {
   readonly #world: World;
   /** Cut directions, as `from>to`. */
@@ -32,17 +43,25 @@ export class SimulatedNetwork {
     this.#epochs.set(from, this.#epochOf(from) + 1);
   }
 
-  /** Brings something from one end to the other: `deliver` is called never, once or twice. */
-  send(from: string, to: string, deliver: () => void): void {
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(`${from}>${to}`);
+  }
+
+  /** Brings something from one end to the other, or not. */
+  send({ from, to, deliver, lost, extraMs = 0 }: Sending): void {
     const world = this.#world;
-    if (world.chance(this.lossPercent)) return;
+    if (world.chance(this.lossPercent)) {
+      lost?.();
+      return;
+    }
     const epoch = this.#epochOf(from);
     const copies = world.chance(this.repeatPercent) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy += 1) {
+    for (let copy = 1; copy <= copies; copy += 1) {
       // Now and then something takes a long way round.
       const most = this.delayMsMax * (world.chance(3) ? 30 : 1);
-      world.after(0.1 + world.upTo(most), () => {
-        if (!this.#cuts.has(`${from}>${to}`) && this.#epochOf(from) === epoch) deliver();
+      world.after(0.1 + world.upTo(most) + extraMs, () => {
+        if (!this.isCut(from, to) && this.#epochOf(from) === epoch) deliver();
+        else if (copies === 1) lost?.();
       });
     }
   }

@@ -63,6 +63,10 @@ export class World {
     };
   }
 
+  pause(forMs: number): Promise<void> {
+    return new Promise((resolve) => void this.after(forMs, resolve));
+  }
+
   /** Lets everything happen that is planned until `untilMs`, and `afterEach` after each of it. */
   async run(untilMs: number, afterEach: () => void): Promise<void> {
     for (;;) {

@@ -19,15 +19,15 @@ import { removeTraces, tracesOf } from './traces.ts';
 import type { Undo } from './undo.ts';
 import { until } from './until.ts';
 
-/** Starting a process takes up to a second of an idle machine, and tests share theirs. */
-export const PATIENCE_MS = 30_000;
+/** Starting a process takes up to a second of an idle machine, and tests share theirs with others. */
+export const PATIENCE_MS = 90_000;
 
 /** Set in every process of a cluster, and inherited by its tasks: so they are found at the end. */
 const MARK = 'SKEIN_TEST_CLUSTER';
 
 export type ClusterOptions = {
   readonly undo: Undo;
-  /** Default 500 ms. */
+  /** Default 1000 ms: a node that says nothing for three of them is down. */
   readonly heartbeatPeriodMs?: number;
   /** Of the manager's own node; `none` by default. */
   readonly executor?: string;
@@ -81,7 +81,7 @@ export class Cluster {
 
   /** Founds a cluster; resolves when its manager answers and has the heartbeat period asked for. */
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const { heartbeatPeriodMs = 500 } = options;
+    const { heartbeatPeriodMs = 1000 } = options;
     const cluster = await Cluster.prepare(options);
     cluster.manager.start();
     await cluster.answers();

@@ -15,21 +15,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { engineAnswers } from '../../src/main/cli/engine.ts';
-import { endProcess, type Finished, isAlive, run, tryRun } from './run.ts';
+import { endProcess, type Finished, isAlive, missingCommands, run, tryRun } from './run.ts';
 import type { Undo } from './undo.ts';
 import { until } from './until.ts';
 
 const BUSYBOX = '/bin/busybox';
 const START_MS = 60_000;
 
-function hasCommand(name: string): boolean {
-  return (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, name)));
-}
-
 /** Why no engine can run here; undefined when one can. */
 export function whyNoEngine(): string | undefined {
   if (process.getuid?.() !== 0) return 'a Docker Engine needs root';
-  const missing = ['dockerd', 'docker', 'ip', 'nsenter', 'iptables'].filter((c) => !hasCommand(c));
+  const missing = missingCommands('dockerd', 'docker', 'ip', 'nsenter', 'iptables');
   if (missing.length > 0) return `this machine lacks ${missing.join(', ')}`;
   return existsSync(BUSYBOX) ? undefined : `this machine lacks a static ${BUSYBOX}`;
 }

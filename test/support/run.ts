@@ -1,5 +1,7 @@
 /** Running the machine's own commands. */
 import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 export type Finished = {
   readonly code: number;
@@ -41,4 +43,10 @@ export function endProcess(pid: number, patienceMs: number): void {
   const nothing = new Int32Array(new SharedArrayBuffer(4));
   while (isAlive(pid) && Date.now() < deadline) Atomics.wait(nothing, 0, 0, 50);
   if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+}
+
+/** Those of the commands that this machine lacks. */
+export function missingCommands(...names: readonly string[]): string[] {
+  const folders = (process.env['PATH'] ?? '').split(':');
+  return names.filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
 }

@@ -1,6 +1,7 @@
 /**
  * Holds our schema against the tables of SwarmKit's protocol: every message, field, number, type and
- * label, every enum value, every call, and the exact bytes that its generated Go code writes.
+ * label, every enum value, every call, and the exact bytes that its generated Go code writes. What is
+ * Skein's own stands in a package of its own, beside them.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -26,6 +27,10 @@ function table(name: string): Row[] {
 
 const rows = table('messages.tsv');
 
+const isOurs = (fullName: string): boolean => fullName.startsWith('skein.');
+const swarmkits = <T>(all: Readonly<Record<string, T>>): [string, T][] =>
+  Object.entries(all).filter(([name]) => !isOurs(name));
+
 const modules = await Promise.all(
   [
     'ca',
@@ -34,6 +39,7 @@ const modules = await Promise.all(
     'health',
     'logbroker',
     'objects',
+    'operations',
     'raft',
     'raftpb',
     'resource',
@@ -58,24 +64,25 @@ test('every message and field stands in the schema with its number, type and lab
   const wanted = rows
     .filter((r) => r['kind'] === 'message' && r['field'] !== '-')
     .map((r) => [r['message'], r['field'], r['number'], r['type'], r['label']].join(' '));
-  const ours = Object.entries(MESSAGES).flatMap(([message, fields]) =>
+  const ours = swarmkits(MESSAGES).flatMap(([message, fields]) =>
     fields.map(([field, , number, type, label]) => [message, field, number, type, label].join(' ')),
   );
   assert.ok(wanted.length > 800);
   assert.deepEqual(ours.toSorted(), wanted.toSorted());
 });
 
-test('messages without fields stand in the schema, and no message is ours alone', () => {
+test('messages without fields stand in the schema, and what is ours alone stands apart', () => {
   const wanted = new Set(rows.filter((r) => r['kind'] !== 'enum').map((r) => r['message'] ?? ''));
-  assert.deepEqual(Object.keys(MESSAGES).toSorted(), [...wanted].toSorted());
-  assert.deepEqual([...codecs.keys()].toSorted(), [...wanted].toSorted());
+  const names = swarmkits(MESSAGES).map(([name]) => name);
+  assert.deepEqual(names.toSorted(), [...wanted].toSorted());
+  assert.deepEqual([...codecs.keys()].toSorted(), Object.keys(MESSAGES).toSorted());
 });
 
 test('every enum value stands in the schema', () => {
   const wanted = rows
     .filter((r) => r['kind'] === 'enum')
     .map((r) => `${r['message']} ${r['field']} ${r['number']}`);
-  const ours = Object.entries(ENUMS).flatMap(([name, values]) =>
+  const ours = swarmkits(ENUMS).flatMap(([name, values]) =>
     Object.entries(values).map(([key, number]) => `${name} ${key} ${number}`),
   );
   assert.deepEqual(ours.toSorted(), wanted.toSorted());
@@ -83,23 +90,24 @@ test('every enum value stands in the schema', () => {
 
 test('every call stands in the schema with its messages, streaming and roles', () => {
   const wanted = table('services.tsv').map((r) => Object.values(r).join(' '));
-  const ours = Object.values(SERVICES).flatMap((methods) =>
-    Object.values(methods).map((m) => {
-      const [, service, rpc] = m.path.split('/');
-      const roles = m.roles.length === 0 ? 'insecure' : m.roles.join(',');
-      return [
-        service,
-        rpc,
-        m.request.name,
-        m.response.name,
-        m.requestStream,
-        m.responseStream,
-        roles,
-      ].join(' ');
-    }),
-  );
+  const calls = Object.values(SERVICES).flatMap((methods) => Object.values(methods));
+  const ours = calls.flatMap((m) => {
+    const [, service = '', rpc] = m.path.split('/');
+    if (isOurs(service)) return [];
+    const roles = m.roles.length === 0 ? 'insecure' : m.roles.join(',');
+    const { request, response, requestStream, responseStream } = m;
+    return [service, rpc, request.name, response.name, requestStream, responseStream, roles].join(
+      ' ',
+    );
+  });
   assert.equal(ours.length, 65);
   assert.deepEqual(ours.toSorted(), wanted.toSorted());
+});
+
+test('only managers may call what is ours alone', () => {
+  const ours = Object.values(SERVICES.Operations);
+  assert.ok(ours.length > 0);
+  for (const { path, roles } of ours) assert.deepEqual([path, roles], [path, ['swarm-manager']]);
 });
 
 for (const row of table('zero.tsv')) {

@@ -32,6 +32,33 @@ export function findViolation(history: readonly Operation[]): readonly Operation
   return null;
 }
 
+/**
+ * The last of the operations of one cell up to the moment from which no order explains them, in the
+ * order of their calls.
+ */
+export function endOfViolation(operations: readonly Operation[]): readonly Operation[] {
+  const moments = operations
+    .map(({ answeredAt }) => answeredAt)
+    .filter((at) => at !== Infinity)
+    .toSorted((a, b) => a - b);
+  let [low, high] = [0, moments.length - 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isLinearizable(upTo(operations, moments[middle] ?? 0))) low = middle + 1;
+    else high = middle;
+  }
+  return upTo(operations, moments[low] ?? 0).slice(-SHOWN_MAX);
+}
+
+const SHOWN_MAX = 12;
+
+/** What was known at a moment: who had no answer yet has none here. */
+const upTo = (operations: readonly Operation[], at: number): readonly Operation[] =>
+  operations
+    .filter(({ calledAt }) => calledAt <= at)
+    .map((one) => (one.answeredAt > at ? { ...one, answeredAt: Infinity } : one))
+    .toSorted((a, b) => a.calledAt - b.calledAt);
+
 export function isLinearizable(operations: readonly Operation[]): boolean {
   return new Search(withoutIdle(operations)).succeeds();
 }

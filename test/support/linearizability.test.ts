@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../../src/shared/kit/random.ts';
-import { findViolation, isLinearizable } from './linearizability.ts';
+import { endOfViolation, findViolation, isLinearizable } from './linearizability.ts';
 import type { Operation, State, Step } from './linearizability.ts';
 
 const op = (calledAt: number, answeredAt: number, step: Step): Operation => {
@@ -54,6 +54,12 @@ test('each cell is judged by itself, and the one that is wrong is named', () => 
   assert.equal(findViolation([op(1, 2, create('a')), other]), null);
   const stale = { ...op(3, 4, read('never written')), key: 'other' };
   assert.deepEqual(findViolation([op(1, 2, create('a')), stale]), [stale]);
+});
+
+test('of a violation the end is told, and nothing that came later', () => {
+  const stale = op(5, 6, read('a'));
+  const history = [op(1, 2, create('a')), op(3, 4, set('b')), stale, op(7, 8, read('b'))];
+  assert.deepEqual(endOfViolation(history).at(-1), stale);
 });
 
 /** A history that is linearizable by construction, with each read's call and answer around it. */
