@@ -3,8 +3,7 @@
  * type when it is first used): one task of a service with networks, ports, secrets and mounts, and one
  * status of it as nodes report them.
  *
- * Run with `node bench/codecs.ts [ROUNDS]`, 40 unless told otherwise: in each round every row runs
- * 500 times, so that what else the machine does meets all rows alike. Before anything is timed, each side must read what the other wrote, and mean the same.
+ * Before anything is timed, each side must read what the other wrote, and mean the same.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
@@ -20,6 +19,8 @@ import {
   TaskStatus,
 } from '../src/shared/wire/gen/types.ts';
 import type { Codec } from '../src/shared/wire/runtime.ts';
+import type { Bench, Session } from './kit/bench.ts';
+import { micro } from './kit/micro.ts';
 
 const stamp = { seconds: 1_790_000_000, nanos: 123_456_789 };
 
@@ -124,47 +125,28 @@ function agree<T>(name: string, ours: Codec<T>, theirs: protobuf.Type, message: 
   return bytes;
 }
 
-const PER_ROUND = 500;
-const WARM_UP_ROUNDS = 10;
-const rounds = Number(process.argv[2] ?? 40);
-
-type Row = { readonly name: string; readonly run: () => unknown; readonly timesUs: number[] };
-
-/** Runs a row once over; keeps a result alive so that no call can be left out. */
-function time({ run, timesUs }: Row): unknown {
-  let last: unknown;
-  const start = performance.now();
-  for (let i = 0; i < PER_ROUND; i += 1) last = run();
-  timesUs.push(((performance.now() - start) * 1000) / PER_ROUND);
-  return last;
-}
-
-const text = (us: number | undefined): string => (us ?? Number.NaN).toFixed(2).padStart(7);
-
-function print({ name, timesUs }: Row): void {
-  const sorted = timesUs.slice(WARM_UP_ROUNDS).toSorted((a, b) => a - b);
-  const [least, middle, most] = [0, sorted.length >> 1, sorted.length - 1].map((at) => sorted[at]);
-  console.log(
-    `  ${name.padEnd(20)} ${text(middle)} us median of rounds (${text(least)} to ${text(most)})`,
-  );
-}
-
-function measure<T>(name: string, ours: Codec<T>, message: T): void {
+async function measure<T>(
+  session: Session,
+  { name, ours, message }: { readonly name: string; readonly ours: Codec<T>; readonly message: T },
+): Promise<void> {
   const theirs = schema.lookupType(`docker.swarmkit.v1.${name}`);
   const bytes = agree(name, ours, theirs, message);
   const decoded = theirs.decode(bytes);
-  const rows: Row[] = [
-    { name: 'decode, generated', run: () => ours.decode(bytes), timesUs: [] },
-    { name: 'decode, protobufjs', run: () => theirs.decode(bytes), timesUs: [] },
-    { name: 'encode, generated', run: () => ours.encode(message), timesUs: [] },
-    { name: 'encode, protobufjs', run: () => theirs.encode(decoded).finish(), timesUs: [] },
-  ];
-  for (let i = 0; i < rounds + WARM_UP_ROUNDS; i += 1) {
-    for (const row of rows) assert.ok(time(row));
-  }
-  console.log(`${name}, ${bytes.length} bytes`);
-  rows.forEach(print);
+  const what = `${name}, ${bytes.length} bytes`;
+  await micro(session, `decode ${what}`, {
+    generated: () => ours.decode(bytes),
+    protobufjs: () => theirs.decode(bytes),
+  });
+  await micro(session, `encode ${what}`, {
+    generated: () => ours.encode(message),
+    protobufjs: () => theirs.encode(decoded).finish(),
+  });
 }
 
-measure('Task', Task, task);
-measure('TaskStatus', TaskStatus, status);
+export const bench: Bench = {
+  about: 'our codecs beside protobufjs',
+  run: async (session) => {
+    await measure(session, { name: 'Task', ours: Task, message: task });
+    await measure(session, { name: 'TaskStatus', ours: TaskStatus, message: status });
+  },
+};

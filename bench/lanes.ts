@@ -1,15 +1,14 @@
 /**
  * Lanes beside postMessage: records a second to a thread, and round trips with one in flight.
  *
- * Both sides carry the same objects; the count that comes back is checked before a time is printed.
- * Run with `node bench/lanes.ts`; compare ratios, the machine is never quiet.
+ * Both sides carry the same objects; the count that comes back is checked before a rate is told.
  */
 import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
 import { Engine } from '../src/main/pools/engine.ts';
+import type { Bench, Session } from './kit/bench.ts';
+import { micro } from './kit/micro.ts';
 import type { FromBench, ToBench } from './lanes-thread.ts';
-
-const ROUNDS = 5;
 
 /** A way to a thread: sends a batch in one turn, and hears its answers. */
 type Way = {
@@ -94,63 +93,54 @@ async function openPort(): Promise<Way> {
   };
 }
 
-async function throughput(way: Way, batches: readonly (readonly ToBench[])[]): Promise<number> {
+async function carry(way: Way, batches: readonly (readonly ToBench[])[]): Promise<number> {
   const records = batches.reduce((sum, batch) => sum + batch.length, 0);
-  const startMs = performance.now();
   for (const batch of batches) await way.send(batch);
-  const answer = await way.ask({ kind: 'count' });
-  const elapsedMs = performance.now() - startMs;
-  assert.deepEqual(answer, { kind: 'count', count: records });
-  return (records / elapsedMs) * 1000;
+  assert.deepEqual(await way.ask({ kind: 'count' }), { kind: 'count', count: records });
+  return records;
 }
 
-async function roundTrips(way: Way, count: number): Promise<number[]> {
-  const microseconds: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const startMs = performance.now();
-    assert.deepEqual(await way.ask({ kind: 'ping' }), { kind: 'pong' });
-    microseconds.push((performance.now() - startMs) * 1000);
-  }
-  return microseconds.toSorted((a, b) => a - b);
-}
+type Ways = Readonly<Record<string, Way>>;
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-/** Rates of all ways over the same batches, alternating so that the machine's moods hit both. */
-async function compare(
-  ways: Readonly<Record<string, Way>>,
-  batches: readonly (readonly ToBench[])[],
-): Promise<string> {
-  const rates = new Map<string, number[]>();
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, way] of Object.entries(ways)) {
-      rates.set(name, [...(rates.get(name) ?? []), await throughput(way, batches)]);
+async function throughput(session: Session, ways: Ways): Promise<void> {
+  const rounds = session.pick({ tiny: 1, short: 5, full: 9 });
+  const scale = session.pick({ tiny: 0.01, short: 1, full: 1 });
+  const shapes = {
+    task: { make: taskRecord, total: 60_000 },
+    compact: { make: compactRecord, total: 300_000 },
+  };
+  for (const [shape, { make, total }] of Object.entries(shapes)) {
+    for (const perTurn of [1, 64, 256]) {
+      const batches = Array.from({ length: Math.ceil((total * scale) / perTurn) }, (_, batch) =>
+        Array.from({ length: perTurn }, (_unused, i): ToBench => ({
+          kind: 'record',
+          record: make(batch * perTurn + i),
+        })),
+      );
+      await session.compare(
+        { scenario: `${shape}, ${perTurn} a turn`, things: 'records', rounds, countsCpu: false },
+        Object.entries(ways).map(([name, way]) => ({
+          name,
+          prepare: () => () => carry(way, batches),
+        })),
+      );
     }
   }
-  return [...rates].map(([name, all]) => `${name} ${Math.round(median(all) / 1000)}k/s`).join(', ');
 }
 
-const ways = { lane: await openLane(), postMessage: await openPort() };
-const shapes = {
-  task: { make: taskRecord, total: 60_000 },
-  compact: { make: compactRecord, total: 300_000 },
+const roundTrip = (way: Way) => async (): Promise<void> =>
+  assert.equal((await way.ask({ kind: 'ping' })).kind, 'pong');
+
+export const bench: Bench = {
+  about: 'records between threads and round trips, over lanes and postMessage',
+  run: async (session) => {
+    const ways = { lane: await openLane(), postMessage: await openPort() };
+    await throughput(session, ways);
+    const { lane, postMessage } = ways;
+    await micro(session, 'round trip', {
+      lane: roundTrip(lane),
+      postMessage: roundTrip(postMessage),
+    });
+    for (const way of Object.values(ways)) await way.close();
+  },
 };
-for (const [shape, { make, total }] of Object.entries(shapes)) {
-  for (const perTurn of [1, 64, 256]) {
-    const batches = Array.from({ length: Math.ceil(total / perTurn) }, (_, batch) =>
-      Array.from({ length: perTurn }, (_unused, i): ToBench => ({
-        kind: 'record',
-        record: make(batch * perTurn + i),
-      })),
-    );
-    console.log(`${shape}, ${perTurn} a turn: ${await compare(ways, batches)}`);
-  }
-}
-for (const [name, way] of Object.entries(ways)) {
-  const sorted = await roundTrips(way, 3_000);
-  const at = (share: number): string => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed(0);
-  console.log(`round trip, ${name}: p50 ${at(0.5)} us, p99 ${at(0.99)} us`);
-}
-for (const way of Object.values(ways)) await way.close();
