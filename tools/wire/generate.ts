@@ -3,6 +3,7 @@
  * each enum a const object, for each service its methods, and the descriptor that tests and generic
  * printers read. Run with `npm run wire`; the output is committed, so users need no generator.
  */
+import assert from 'node:assert/strict';
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import protobuf from 'protobufjs';
 import { messageCode } from './message-code.ts';
@@ -17,6 +18,8 @@ function imports(schema: Schema, file: string, code: string): string {
   const own = new Set(schema.homes.filter(([, home]) => home === file).map(([name]) => name));
   for (const [name, home] of schema.homes) {
     if (own.has(name) || !new RegExp(`(?<![/'.\\w])${name}\\b(?!:)`).test(code)) continue;
+    const twice = [...names].some(([other, list]) => other !== home && list.includes(name));
+    assert.ok(!twice, `${file} needs ${name}, which two packages have: rename ours`);
     names.set(home, [...(names.get(home) ?? []), name]);
   }
   return [...names]

@@ -64,7 +64,7 @@ export function keyOf(protoName: string): string {
 }
 
 function nameOf(fullName: string): string {
-  const inner = fullName.replace(/^(docker\.swarmkit\.v1|google\.protobuf|raftpb)\./, '');
+  const inner = fullName.replace(/^(docker\.swarmkit\.v1|skein\.v1|google\.protobuf|raftpb)\./, '');
   return TYPE_NAMES[inner] ?? inner.replaceAll('.', '');
 }
 
