@@ -294,7 +294,7 @@ export class SimulatedManager {
       restoreObjects: 2,
     });
     const met = (): ReadonlyMap<bigint, Met> => (this.#met = stillMet(driver, this.#met));
-    const known = (): readonly RaftMember[] => knownMembers(driver, log.peers(), met());
+    const known = (): readonly RaftMember[] => knownMembers(driver, raftId(), log.peers(), met());
     const ways = this.#ways(life, known);
     const receiver: Receiver = {
       raftId,

@@ -358,7 +358,7 @@ export class RaftGroup {
   }
 
   #known(): readonly RaftMember[] {
-    return knownMembers(this.driver, this.#options.log.peers(), this.#met);
+    return knownMembers(this.driver, this.#raftId, this.#options.log.peers(), this.#met);
   }
 
   #meet(member: RaftMember): void {
