@@ -15,6 +15,7 @@ import {
 import tls from 'node:tls';
 import { ChannelCall } from './channel-call.ts';
 import { Code, RpcError } from './errors.ts';
+import { shownChain } from './shown-chain.ts';
 
 /** The names a manager's certificate answers to. */
 export const SERVER_NAMES = { MANAGER: 'swarm-manager', CA: 'swarm-ca' } as const;
@@ -87,7 +88,9 @@ function secureContextOf({ identity, rootPem }: ManagerTarget): tls.SecureContex
   const context = tls.createSecureContext({
     minVersion: TLS_VERSION_MIN,
     ca: rootPem,
-    ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
+    ...(identity === undefined
+      ? {}
+      : { cert: shownChain(identity.certificatePem, rootPem), key: identity.keyPem }),
   });
   if (identity !== undefined) contexts.set(identity, { rootPem, context });
   return context;

@@ -29,6 +29,7 @@ import { type Gate, headerOf, type RawCall } from './calls.ts';
 import { LiveCalls } from './live-calls.ts';
 import type { Implementation, Method, Relay } from './service.ts';
 import { grpcServer } from './grpc-server.ts';
+import { shownChain } from './shown-chain.ts';
 
 /** The certificate that a node shows, and the roots it believes; all PEM. */
 export type Credentials = {
@@ -110,7 +111,7 @@ const secureContext = ({
   keyPem,
   rootPem,
 }: Credentials): tls.SecureContextOptions => ({
-  cert: certificatePem,
+  cert: shownChain(certificatePem, rootPem),
   key: keyPem,
   ca: rootPem,
   minVersion: 'TLSv1.2',
