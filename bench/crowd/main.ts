@@ -1,6 +1,7 @@
 /** The process of a crowd of simulated workers; it obeys what its parent sends (`messages.ts`). */
 import tls from 'node:tls';
 import { fetchRoot, joinApproach, requestCertificate } from '../../src/main/ca/join.ts';
+import { Pace } from '../../src/main/dispatcher/pace.ts';
 import { silentLog } from '../../src/main/log.ts';
 import { NodeSpecAvailability } from '../../src/shared/wire/gen/specs.ts';
 import type { Credentials } from '../../src/main/rpc/listener.ts';
@@ -14,9 +15,13 @@ import { CrowdWorker } from './worker.ts';
  */
 tls.DEFAULT_ECDH_CURVE = 'X25519:P-256:P-384:P-521';
 
+// Sessions fail by the thousand while a manager is away, and are not told apart by where they did.
+Error.stackTraceLimit = 0;
+
 /** Joins at the same time: more would only queue for the manager's handshakes. */
 const JOINS_AT_ONCE = 10;
-const COUNTS_PERIOD_MS = 10;
+/** How often counts are told: often enough to time a task by them, or the return of all. */
+const COUNTS_PERIOD_MS = { stays: 10, returns: 100 } as const;
 
 const tell = (message: FromCrowd): void => void process.send?.(message);
 const failed = (error: unknown): void =>
@@ -42,18 +47,30 @@ async function identities(
 }
 
 const tally = new Tally();
+/** Attempts begin in turn, a few in each turn of this process (`worker.ts`). */
+const pace = new Pace(0);
 const workers: CrowdWorker[] = [];
+let telling: NodeJS.Timeout | undefined;
+
+function tellCounts(periodMs: number): void {
+  clearInterval(telling);
+  telling = setInterval(() => {
+    const counts = tally.news();
+    if (counts !== undefined) tell({ t: 'counts', counts });
+  }, periodMs);
+}
 
 async function join(order: Extract<ToCrowd, { t: 'join' }>): Promise<void> {
   const { address, membership, prefix, report, returns } = order;
+  tellCounts(returns ? COUNTS_PERIOD_MS.returns : COUNTS_PERIOD_MS.stays);
   const nextIdentity = await identities(address, membership);
   const numbers = Array.from({ length: order.count }, (_, i) => i).values();
   const joinNext = async (): Promise<void> => {
     for (const i of numbers) {
       const credentials = await nextIdentity();
       const hostname = `${prefix}${i}`;
-      const options = { address, credentials, hostname, report, returns, tally, onError: failed };
-      workers.push(await CrowdWorker.start(options));
+      const own = { address, credentials, hostname, report, returns };
+      workers.push(await CrowdWorker.start({ ...own, tally, pace, onError: failed }));
     }
   };
   await Promise.all(Array.from({ length: JOINS_AT_ONCE }, joinNext));
@@ -93,10 +110,6 @@ async function obey(order: ToCrowd): Promise<void> {
 }
 
 process.on('message', (order: ToCrowd) => void obey(order).catch(failed));
-const telling = setInterval(() => {
-  const counts = tally.news();
-  if (counts !== undefined) tell({ t: 'counts', counts });
-}, COUNTS_PERIOD_MS);
 process.on('disconnect', () => {
   clearInterval(telling);
   for (const worker of workers.splice(0)) worker.stop();

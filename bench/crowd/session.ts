@@ -6,9 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SESSION } from '../../src/main/agent/session.ts';
 import { durationMs } from '../../src/shared/model/time.ts';
 import { Channel, messagesOf, type ServiceClient } from '../../src/main/rpc/client.ts';
+import { Code, RpcError } from '../../src/main/rpc/errors.ts';
 import { Encoded } from '../../src/main/rpc/service.ts';
 import { AssignmentsRequest, type SessionRequest } from '../../src/shared/wire/gen/dispatcher.ts';
 import { clockMs } from './messages.ts';
+
+/** Why everything of a session ends that was closed: made once, since thousands are in a few seconds. */
+const CLOSED = new RpcError(Code.CANCELLED, 'the session was closed');
 
 const ASSIGNMENTS = '/docker.swarmkit.v1.Dispatcher/Assignments';
 
@@ -97,8 +101,9 @@ export class CrowdSession {
 
   /** Cuts the connection: the manager is told nothing. */
   close(): void {
-    this.#stop.abort();
-    this.#channel.close();
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort(CLOSED);
+    this.#channel.close(CLOSED);
   }
 
   async #drain(messages: AsyncIterator<unknown>): Promise<void> {

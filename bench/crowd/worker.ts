@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../src/main/agent/core/backoff.ts';
 import { realEnv } from '../../src/main/env.ts';
+import type { Pace } from '../../src/main/dispatcher/pace.ts';
 import type { Credentials } from '../../src/main/rpc/listener.ts';
 import { SessionRequest } from '../../src/shared/wire/gen/dispatcher.ts';
 import { NodeDescription, TaskState } from '../../src/shared/wire/gen/types.ts';
@@ -24,6 +25,12 @@ export type WorkerOptions = {
   /** Whether it opens another session when one ends. */
   readonly returns: boolean;
   readonly tally: Tally;
+  /**
+   * The line of all workers of this process for beginning a session. An engine has a processor of its
+   * own: what one of thousands has to answer must not wait until others have begun, or all give up on
+   * each other's account, and the next attempts come on top.
+   */
+  readonly pace: Pace;
   /** The session of a worker that does not return has ended, which it never should by itself. */
   readonly onError: (error: unknown) => void;
 };
@@ -93,7 +100,9 @@ export class CrowdWorker {
 
   /** Opens a session; the promise within tells why it ended. */
   async #open(): Promise<{ readonly ended: Promise<never> }> {
-    const { address, credentials, tally } = this.#options;
+    const { address, credentials, tally, pace } = this.#options;
+    await pace.turn();
+    this.#stop.signal.throwIfAborted();
     const session = new CrowdSession({
       address,
       rootPem: credentials.rootPem,
