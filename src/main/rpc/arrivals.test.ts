@@ -21,24 +21,32 @@ function setUp() {
       return () => (wake = undefined);
     },
   });
+  const come = (count: number): void => {
+    for (let i = 0; i < count; i += 1) {
+      const socket = new Socket();
+      sockets.push(socket);
+      arrivals.add(socket);
+    }
+  };
+  /** @returns whether a turn was asked for */
+  const turn = (afterMs = 1): boolean => {
+    const run = next;
+    next = undefined;
+    nowMs += afterMs;
+    run?.();
+    return run !== undefined;
+  };
   return {
     arrivals,
     sockets,
     begun,
+    come,
+    turn,
+    /** So many come, then a turn brings none and the first begin. */
     add: (count: number): void => {
-      for (let i = 0; i < count; i += 1) {
-        const socket = new Socket();
-        sockets.push(socket);
-        arrivals.add(socket);
-      }
-    },
-    /** @returns whether a turn was asked for */
-    turn: (afterMs = 1): boolean => {
-      const run = next;
-      next = undefined;
-      nowMs += afterMs;
-      run?.();
-      return run !== undefined;
+      come(count);
+      turn(0);
+      turn(0);
     },
     wakesInMs: (): number | undefined => (wake === undefined ? undefined : wake.atMs - nowMs),
     wake: (): void => {
@@ -51,7 +59,7 @@ function setUp() {
   };
 }
 
-const { perTurn, waitMaxMs, atOnceMax, slowMs, returnMs } = ARRIVALS;
+const { perTurn, acceptTurnsMax, waitMaxMs, atOnceMax, slowMs, returnMs } = ARRIVALS;
 
 /** Arrivals of which as many are under way as may be, and so many more that wait; no turn is asked for. */
 function setUpFull(waiting: number) {
@@ -68,7 +76,7 @@ describe('connections that come in', () => {
   test('begin at once while they are few', () => {
     const { begun, add } = setUp();
     add(perTurn);
-    assert.deepEqual(begun, upTo(perTurn));
+    assert.deepEqual(begun, upTo(perTurn).toReversed());
   });
 
   test('begin a few in each turn when they are many, the youngest first, and all of them', () => {
@@ -76,44 +84,63 @@ describe('connections that come in', () => {
     add(3 * perTurn);
     assert.equal(begun.length, perTurn);
     turn();
+    assert.equal(begun.length, 2 * perTurn);
+    turn();
+    assert.deepEqual(begun, upTo(3 * perTurn).toReversed());
+  });
+
+  test('begin when a turn has brought no more of them: one is accepted in a turn', () => {
+    const { begun, come, turn } = setUp();
+    for (let i = 0; i < perTurn; i += 1) {
+      come(1);
+      turn();
+      assert.deepEqual(begun, []);
+    }
+    turn();
+    assert.deepEqual(begun, upTo(perTurn).toReversed());
+  });
+
+  test('begin, the youngest first, also when every turn brings more', () => {
+    const { begun, come, turn } = setUp();
+    for (let i = 0; i <= acceptTurnsMax; i += 1) {
+      assert.deepEqual(begun, []);
+      come(1);
+      turn();
+    }
     assert.deepEqual(
-      begun.slice(perTurn),
-      upTo(3 * perTurn)
+      begun,
+      upTo(acceptTurnsMax + 1)
         .toReversed()
         .slice(0, perTurn),
-    );
-    turn();
-    assert.deepEqual(
-      begun.toSorted((a, b) => a - b),
-      upTo(3 * perTurn),
     );
   });
 
   test('take no turns when nobody waits', () => {
-    const { add, turn } = setUp();
-    add(1);
-    assert.equal(turn(), true);
-    assert.equal(turn(), false);
-    add(1);
-    assert.equal(turn(), true);
+    const { come, turn } = setUp();
+    for (let i = 0; i < 2; i += 1) {
+      come(1);
+      assert.equal(turn(), true);
+      assert.equal(turn(), true);
+      assert.equal(turn(), false);
+    }
   });
 
   test('are closed without a handshake once their clients have surely given up', () => {
     const { begun, sockets, add, turn } = setUp();
     add(2 * perTurn);
     turn(waitMaxMs + 1);
-    assert.deepEqual(begun, upTo(perTurn));
-    assert.ok(sockets.slice(perTurn).every((socket) => socket.destroyed));
-    assert.ok(sockets.slice(0, perTurn).every((socket) => !socket.destroyed));
+    assert.equal(begun.length, perTurn);
+    assert.ok(sockets.every((socket, i) => socket.destroyed === !begun.includes(i)));
   });
 
   test('are passed over when they were closed meanwhile, without taking a place', () => {
-    const { begun, sockets, add, turn } = setUp();
-    add(2 * perTurn + 1);
+    const { begun, sockets, come, turn } = setUp();
+    come(perTurn + 1);
     sockets.at(-1)?.destroy();
     turn();
-    assert.equal(begun.length, 2 * perTurn);
-    assert.ok(!begun.includes(2 * perTurn));
+    turn();
+    assert.equal(begun.length, perTurn);
+    assert.ok(!begun.includes(perTurn));
   });
 
   test('wait while as many handshakes are under way as may be, and take no turns meanwhile', () => {
@@ -121,12 +148,15 @@ describe('connections that come in', () => {
     assert.equal(turn(), false);
     assert.equal(begun.length, atOnceMax);
     arrivals.ended(sockets[begun[0] ?? 0]!);
+    assert.equal(turn(), true);
     assert.equal(begun.length, atOnceMax + 1);
+    assert.equal(turn(), false);
   });
 
   test('begin a few in each turn also when many handshakes end in one', () => {
     const { arrivals, sockets, begun, turn } = setUpFull(3 * perTurn);
     for (const i of begun.slice(0, 3 * perTurn)) arrivals.ended(sockets[i]!);
+    turn();
     assert.equal(begun.length, atOnceMax + perTurn);
     turn();
     assert.equal(begun.length, atOnceMax + 2 * perTurn);
@@ -149,6 +179,7 @@ describe('connections that come in', () => {
     assert.equal(begun.length, 2 * atOnceMax);
     add(1);
     for (const i of slow) arrivals.ended(sockets[i]!);
+    while (turn(0));
     assert.equal(begun.length, 2 * atOnceMax);
   });
 
@@ -169,14 +200,13 @@ describe('connections that come in', () => {
     assert.equal(arrivals.isBehind, false);
     add(perTurn);
     assert.equal(arrivals.isBehind, false);
-    add(1);
+    add(perTurn + 1);
     assert.equal(arrivals.isBehind, true);
     turn(waitMaxMs + 1);
     assert.equal(arrivals.isBehind, true);
     add(1);
     turn(returnMs - 1);
     assert.equal(arrivals.isBehind, true);
-    add(1);
     turn(1);
     assert.equal(arrivals.isBehind, false);
   });
@@ -187,7 +217,7 @@ describe('connections that come in', () => {
     arrivals.clear();
     assert.deepEqual(
       sockets.map((socket) => socket.destroyed),
-      [...upTo(perTurn).map(() => false), true, true],
+      [true, true, ...upTo(perTurn).map(() => false)],
     );
   });
 

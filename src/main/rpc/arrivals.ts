@@ -7,6 +7,11 @@
  * on one whose client gives up is lost, and its next attempt is more work still. One that takes long is
  * its client's fault and takes no place from others.
  *
+ * Node accepts one connection in a turn, the oldest. Were its handshake begun there and then, all others
+ * would wait in the kernel, and once that takes longer than a client waits, everybody who is accepted has
+ * given up already: thousands of handshakes, and none that succeeds. So turns go by in which connections
+ * are only accepted until one brings none.
+ *
  * The youngest goes first: the oldest will soon be given up by its client, who tries again later, and
  * one that has surely been given up is closed before any work is spent on it.
  */
@@ -15,6 +20,8 @@ import type { Socket } from 'node:net';
 export const ARRIVALS = {
   /** Handshakes that begin in one turn. */
   perTurn: 8,
+  /** Turns in a row that only accept: after them some begin, even if more connections come all the time. */
+  acceptTurnsMax: 64,
   /** Handshakes under way. */
   atOnceMax: 128,
   /** A handshake that takes longer no longer counts as under way: its client is slow, or gone. */
@@ -53,8 +60,10 @@ export class Arrivals {
   #waiting: Arrival[] = [];
   /** Handshakes under way and when they began, oldest first. */
   readonly #underWay = new Map<Socket, number>();
-  #leftInTurn: number = ARRIVALS.perTurn;
   #turnIsBooked = false;
+  /** Connections came since the last turn. */
+  #hasCome = false;
+  #acceptTurns = 0;
   /** When connections were last closed that had waited too long. */
   #turnedAwayAtMs = -Infinity;
   /** Takes back the call that comes when the oldest handshake counts no more. */
@@ -69,12 +78,13 @@ export class Arrivals {
   /** A connection has come in; nothing was read of it yet. */
   add(socket: Socket): void {
     this.#waiting.push({ socket, atMs: this.#turns.nowMs() });
-    this.#work();
+    this.#hasCome = true;
+    this.#bookTurn();
   }
 
   /** The handshake of a connection is over, or the connection is: well or not, and even if it never began. */
   ended(socket: Socket): void {
-    if (this.#underWay.delete(socket) && this.#waiting.length > 0) this.#work();
+    if (this.#underWay.delete(socket) && this.#waiting.length > 0) this.#bookTurn();
   }
 
   /** Whether more come than can be answered: some wait, or were turned away and may not be back yet. */
@@ -90,18 +100,22 @@ export class Arrivals {
     this.#cancelWake = undefined;
   }
 
+  /** Begins what may begin in this turn. */
   #work(): void {
+    this.#dropStale();
     this.#forgetSlow();
-    while (this.#leftInTurn > 0 && this.#underWay.size < ARRIVALS.atOnceMax) {
+    let left: number = ARRIVALS.perTurn;
+    while (left > 0 && this.#underWay.size < ARRIVALS.atOnceMax) {
       const next = this.#waiting.pop();
-      if (next === undefined) break;
+      if (next === undefined) return;
       if (next.socket.destroyed) continue;
-      this.#leftInTurn -= 1;
+      left -= 1;
       this.#underWay.set(next.socket, this.#turns.nowMs());
       this.#begin(next.socket);
     }
-    if (this.#leftInTurn < ARRIVALS.perTurn) this.#bookTurn();
-    if (this.#waiting.length > 0 && this.#underWay.size >= ARRIVALS.atOnceMax) this.#bookWake();
+    if (this.#waiting.length === 0) return;
+    if (this.#underWay.size < ARRIVALS.atOnceMax) this.#bookTurn();
+    else this.#bookWake();
   }
 
   #forgetSlow(): void {
@@ -120,9 +134,15 @@ export class Arrivals {
 
   #onTurn(): void {
     this.#turnIsBooked = false;
-    this.#leftInTurn = ARRIVALS.perTurn;
-    this.#dropStale();
-    if (this.#waiting.length > 0) this.#work();
+    if (this.#hasCome && this.#acceptTurns < ARRIVALS.acceptTurnsMax) {
+      this.#hasCome = false;
+      this.#acceptTurns += 1;
+      this.#bookTurn();
+      return;
+    }
+    this.#hasCome = false;
+    this.#acceptTurns = 0;
+    this.#work();
   }
 
   /** When all places are taken: the end of a handshake makes room, or time does. */
@@ -135,8 +155,7 @@ export class Arrivals {
 
   #onWake(): void {
     this.#cancelWake = undefined;
-    this.#dropStale();
-    if (this.#waiting.length > 0) this.#work();
+    this.#work();
   }
 
   #dropStale(): void {
