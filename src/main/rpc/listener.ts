@@ -189,6 +189,8 @@ class TlsListener {
   readonly #limits: ListenerLimits;
   readonly #calls = new LiveCalls();
   #stopped: Promise<void> | undefined;
+  readonly #onSocketError = (error: Error): void =>
+    this.#log.debug({ error }, 'a connection failed');
 
   constructor(options: CommonOptions, admit: Gate['admit']) {
     const limits = { ...LISTENER_LIMITS, ...options.limits };
@@ -215,7 +217,7 @@ class TlsListener {
       ALPNCallback: ({ protocols }) => protocols.find((name) => name === 'h2'),
       handshakeTimeout: limits.handshakeTimeoutMs,
     });
-    this.#arrivals = new Arrivals((socket) => this.#tls.emit('connection', socket));
+    this.#arrivals = new Arrivals((socket) => this.#shakeHands(socket));
     // Paused: what a client sends waits in the kernel until its turn has come.
     this.#net = net.createServer({ pauseOnConnect: true }, (socket) => this.#onConnection(socket));
     this.#tls.on('secureConnection', (socket) => this.#accept(socket, injector));
@@ -255,24 +257,28 @@ class TlsListener {
   }
 
   #onConnection(socket: net.Socket): void {
-    socket.on('error', (error) => this.#log.debug({ error }, 'a connection failed'));
+    socket.on('error', this.#onSocketError);
+    this.#arrivals.add(socket);
+  }
+
+  #shakeHands(socket: net.Socket): void {
     const ends = endsOf(socket);
     if (ends === undefined) {
       // The control socket, where nobody comes by the thousand; or gone already, which TLS finds out.
-      this.#tls.emit('connection', socket);
-      return;
-    }
-    this.#handshaking.set(ends, socket);
-    socket.once('close', () => {
-      if (this.#handshaking.get(ends) === socket) this.#handshaking.delete(ends);
       this.#arrivals.ended(socket);
-    });
-    this.#arrivals.add(socket);
+    } else {
+      this.#handshaking.set(ends, socket);
+      socket.once('close', () => {
+        if (this.#handshaking.get(ends) === socket) this.#handshaking.delete(ends);
+        this.#arrivals.ended(socket);
+      });
+    }
+    this.#tls.emit('connection', socket);
   }
 
   #accept(socket: tls.TLSSocket, injector: Injector): void {
     this.#shookHands(endsOf(socket));
-    socket.on('error', (error) => this.#log.debug({ error }, 'a connection failed'));
+    socket.on('error', this.#onSocketError);
     const certificate = socket.getPeerCertificate();
     const presented = Object.hasOwn(certificate ?? {}, 'raw');
     if (presented && !socket.authorized) {
