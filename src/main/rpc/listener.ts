@@ -30,6 +30,7 @@ import { LiveCalls } from './live-calls.ts';
 import type { Implementation, Method, Relay } from './service.ts';
 import { grpcServer } from './grpc-server.ts';
 import { shownChain } from './shown-chain.ts';
+import { subjectOf } from './subject.ts';
 
 /** The certificate that a node shows, and the roots it believes; all PEM. */
 export type Credentials = {
@@ -279,18 +280,17 @@ class TlsListener {
   #accept(socket: tls.TLSSocket, injector: Injector): void {
     this.#shookHands(endsOf(socket));
     socket.on('error', this.#onSocketError);
-    const certificate = socket.getPeerCertificate();
-    const presented = Object.hasOwn(certificate ?? {}, 'raw');
-    if (presented && !socket.authorized) {
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate !== undefined && !socket.authorized) {
       const { authorizationError, remoteAddress } = socket;
       this.#log.debug({ authorizationError, remoteAddress }, 'refused a client certificate');
       socket.destroy();
       return;
     }
-    // gRPC asks for it on every call, and Node would parse it anew each time. Only its names are asked
-    // for, and the rest would stay as long as the connection.
-    const { subject } = certificate;
-    const names = presented ? { subject, raw: NO_BYTES } : certificate;
+    // gRPC asks for it on every call, and Node would make it anew each time. Only its names are asked for,
+    // and the rest would stay as long as the connection.
+    const names =
+      certificate === undefined ? {} : { subject: subjectOf(certificate), raw: NO_BYTES };
     Object.defineProperty(socket, 'getPeerCertificate', { value: () => names });
     if (socket.alpnProtocol === false) Object.assign(socket, { alpnProtocol: 'h2' });
     this.#served.add(socket);
