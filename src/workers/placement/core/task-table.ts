@@ -20,16 +20,18 @@ export const TASK = {
 
 const NONE = -1;
 
-/** A row: state and flags, then these. */
-const ROW = 6;
+/** A row: state and flags, then these. Four words, so that it lies in one line of the processor's cache. */
+const ROW = 4;
 const SHAPE = 1;
 const NODE = 2;
-const NEXT = 3;
-const PREVIOUS = 4;
 /** What the user was last told about a task that waits, in the explainer's terms; 0 nothing. */
-const TOLD = 5;
+const TOLD = 3;
 /** The tally's entry in which an active task counts. None waits and is active. */
 const ENTRY = TOLD;
+
+/** The links of a task in a queue: the next one and this. */
+const LINKS = 2;
+const PREVIOUS = 1;
 
 const STATE_MASK = 3;
 /** The task is meant to run, and counts on its node. */
@@ -46,6 +48,8 @@ const LENGTH = 2;
 
 export class TaskTable {
   #rows = new Int32Array(64 * ROW);
+  /** Apart from the rows: who walks a queue need not wait for rows. */
+  #links = new Int32Array(64 * LINKS);
   #queues = new Int32Array(64 * QUEUE);
   /** Journal position at which the own node of a task with a given one was last asked; -1 never. */
   #askedAt = new Float64Array(0);
@@ -67,7 +71,9 @@ export class TaskTable {
    * first one of all shapes and as many more as the shape's number says.
    */
   enterWaiting(tasks: Int32Array, shapes: Int32Array, firstQueue: number): void {
-    const rows = this.#rowsTo(largest(tasks));
+    const most = largest(tasks);
+    const rows = this.#rowsTo(most);
+    const links = this.#linksTo(most);
     const queues = this.#queuesTo(firstQueue + largest(shapes));
     for (let i = 0; i < tasks.length; i++) {
       const task = tasks[i]!;
@@ -80,11 +86,11 @@ export class TaskTable {
       rows[row] = TASK.waiting;
       rows[row + SHAPE] = shape;
       rows[row + NODE] = NONE;
-      rows[row + NEXT] = NONE;
-      rows[row + PREVIOUS] = last;
       rows[row + TOLD] = 0;
+      links[task * LINKS] = NONE;
+      links[task * LINKS + PREVIOUS] = last;
       if (last === NONE) queues[at] = task + 1;
-      else rows[last * ROW + NEXT] = task;
+      else links[last * LINKS] = task;
       queues[at + LAST] = task + 1;
       queues[at + LENGTH]!++;
     }
@@ -161,33 +167,34 @@ export class TaskTable {
     else this.setAskedAt(task, NONE);
     const at = queue * QUEUE;
     const queues = this.#queuesTo(queue);
+    const links = this.#linksTo(task);
     const last = (queues[at + LAST] ?? 0) - 1;
-    rows[row + NEXT] = NONE;
-    rows[row + PREVIOUS] = last;
+    links[task * LINKS] = NONE;
+    links[task * LINKS + PREVIOUS] = last;
     if (last === NONE) queues[at] = task + 1;
-    else rows[last * ROW + NEXT] = task;
+    else links[last * LINKS] = task;
     queues[at + LAST] = task + 1;
     queues[at + LENGTH] = (queues[at + LENGTH] ?? 0) + 1;
   }
 
   /** Takes the task out of the queue it waits in. */
   unqueue(task: number, queue: number): void {
-    const rows = this.#rows;
+    const links = this.#links;
     const queues = this.#queues;
-    const row = task * ROW;
     const at = queue * QUEUE;
-    const next = rows[row + NEXT] ?? NONE;
-    const previous = rows[row + PREVIOUS] ?? NONE;
+    const next = links[task * LINKS] ?? NONE;
+    const previous = links[task * LINKS + PREVIOUS] ?? NONE;
     if (previous === NONE) queues[at] = next + 1;
-    else rows[previous * ROW + NEXT] = next;
+    else links[previous * LINKS] = next;
     if (next === NONE) queues[at + LAST] = previous + 1;
-    else rows[next * ROW + PREVIOUS] = previous;
+    else links[next * LINKS + PREVIOUS] = previous;
     queues[at + LENGTH] = (queues[at + LENGTH] ?? 0) - 1;
   }
 
   /** Puts the first tasks of a queue of waiting ones on nodes, one on each; lists the tasks. */
   holdFirst(queue: number, { nodes, entries }: Picks, held: Int32List): void {
     const rows = this.#rows;
+    const links = this.#links;
     const queues = this.#queues;
     const at = queue * QUEUE;
     const count = nodes.length;
@@ -198,28 +205,29 @@ export class TaskTable {
       rows[row] = TASK.held | CHOSEN | ACTIVE;
       rows[row + NODE] = nodes.at(i);
       rows[row + ENTRY] = entries.at(i);
-      task = rows[row + NEXT] ?? NONE;
+      task = links[task * LINKS] ?? NONE;
     }
     queues[at] = task + 1;
     if (task === NONE) queues[at + LAST] = 0;
-    else rows[task * ROW + PREVIOUS] = NONE;
+    else links[task * LINKS + PREVIOUS] = NONE;
     queues[at + LENGTH] = (queues[at + LENGTH] ?? 0) - count;
   }
 
   /** As `holdFirst`, for one task. @returns the task */
   holdOne(queue: number, node: number, entry: number): number {
     const rows = this.#rows;
+    const links = this.#links;
     const queues = this.#queues;
     const at = queue * QUEUE;
     const task = queues[at]! - 1;
     const row = task * ROW;
-    const next = rows[row + NEXT]!;
+    const next = links[task * LINKS]!;
     rows[row] = TASK.held | CHOSEN | ACTIVE;
     rows[row + NODE] = node;
     rows[row + ENTRY] = entry;
     queues[at] = next + 1;
     if (next === NONE) queues[at + LAST] = 0;
-    else rows[next * ROW + PREVIOUS] = NONE;
+    else links[next * LINKS + PREVIOUS] = NONE;
     queues[at + LENGTH]!--;
     return task;
   }
@@ -236,7 +244,7 @@ export class TaskTable {
 
   /** The task after this one in its queue, or -1. */
   next(task: number): number {
-    return this.#rows[task * ROW + NEXT] ?? NONE;
+    return this.#links[task * LINKS] ?? NONE;
   }
 
   /** Forgets the task; its number may come again. */
@@ -249,6 +257,13 @@ export class TaskTable {
     const end = (task + 1) * ROW;
     if (end > this.#rows.length) this.#rows = grownInt32(this.#rows, end - 1);
     return this.#rows;
+  }
+
+  /** The links, with room up to a task. */
+  #linksTo(task: number): Int32Array {
+    const end = (task + 1) * LINKS;
+    if (end > this.#links.length) this.#links = grownInt32(this.#links, end - 1);
+    return this.#links;
   }
 
   /** The queues, up to a given one. */
