@@ -7,37 +7,46 @@ import { compileProfile, type CompiledProfile } from './compiled-profile.ts';
 const NONE = -1;
 
 export class Shapes {
-  readonly #profiles = new Map<number, CompiledProfile>();
-  /** The profiles in use by shapes, each at a place of its own. */
-  readonly #used: (CompiledProfile | undefined)[] = [];
-  readonly #placeOf = new Map<CompiledProfile, number>();
+  /** The profiles that main knows or that shapes have, each at a place of its own. */
+  readonly #profiles: (CompiledProfile | undefined)[] = [];
+  /** For each place, how many shapes have the profile, and one more while main knows it. */
   readonly #users: number[] = [];
   readonly #freePlaces: number[] = [];
+  /** Place of each profile that main knows, by its number there, one too high; 0 for none. */
+  #placeOf = new Int32Array(64);
   #service = new Int32Array(64);
   /** Place of the shape's profile, one too high; 0 for a shape that is not known. */
   #profile = new Int32Array(64);
   #exhaustedAt = new Float64Array(64);
 
   setProfile(profile: number, facts: Profile): void {
-    assert.ok(!this.#profiles.has(profile), `profile ${profile} is known already`);
-    this.#profiles.set(profile, compileProfile(facts));
+    assert.ok(profile >= 0, `profile number ${profile} is out of range`);
+    this.#placeOf = grownInt32(this.#placeOf, profile);
+    assert.equal(this.#placeOf[profile], 0, `profile ${profile} is known already`);
+    const place = this.#freePlaces.pop() ?? this.#profiles.length;
+    const compiled = compileProfile(facts);
+    if (place === this.#profiles.length) this.#profiles.push(compiled);
+    else this.#profiles[place] = compiled;
+    this.#users[place] = 1;
+    this.#placeOf[profile] = place + 1;
   }
 
   forgetProfile(profile: number): void {
-    this.#profiles.delete(profile);
+    const place = (this.#placeOf[profile] ?? 0) - 1;
+    if (place === NONE) return;
+    this.#placeOf[profile] = 0;
+    this.#leave(place);
   }
 
   /** Makes shapes known, given as columns. */
   add(shapes: Int32Array, services: Int32Array, profiles: Int32Array): void {
     this.#reserve(largest(shapes));
-    let lastNumber = NONE;
-    let place = NONE;
+    const placeOf = this.#placeOf;
+    const users = this.#users;
     for (let i = 0; i < shapes.length; i++) {
-      const number = profiles[i] ?? NONE;
-      // Shapes that come together mostly have one profile.
-      if (number !== lastNumber) place = this.#use(number);
-      lastNumber = number;
-      this.#users[place] = (this.#users[place] ?? 0) + 1;
+      const place = (placeOf[profiles[i]!] ?? 0) - 1;
+      if (place === NONE) assert.fail(`profile ${profiles[i]} is not known`);
+      users[place]!++;
       this.#add(shapes[i] ?? NONE, services[i] ?? NONE, place);
     }
   }
@@ -59,7 +68,7 @@ export class Shapes {
   }
 
   profile(shape: number): CompiledProfile {
-    const profile = this.#used[(this.#profile[shape] ?? 0) - 1];
+    const profile = this.#profiles[(this.#profile[shape] ?? 0) - 1];
     if (profile === undefined) assert.fail(`shape ${shape} is not known`);
     return profile;
   }
@@ -79,28 +88,19 @@ export class Shapes {
   }
 
   forget(shape: number): void {
-    const profile = this.profile(shape);
     const place = (this.#profile[shape] ?? 0) - 1;
+    if (place === NONE) assert.fail(`shape ${shape} is not known`);
     this.#profile[shape] = 0;
+    this.#leave(place);
+  }
+
+  /** One user of a profile less. */
+  #leave(place: number): void {
     const users = (this.#users[place] ?? 0) - 1;
     this.#users[place] = users;
     if (users > 0) return;
-    this.#used[place] = undefined;
-    this.#placeOf.delete(profile);
+    this.#profiles[place] = undefined;
     this.#freePlaces.push(place);
-  }
-
-  #use(number: number): number {
-    const profile = this.#profiles.get(number);
-    assert.ok(profile !== undefined, `profile ${number} is not known`);
-    const known = this.#placeOf.get(profile);
-    if (known !== undefined) return known;
-    const place = this.#freePlaces.pop() ?? this.#used.length;
-    if (place === this.#used.length) this.#used.push(profile);
-    else this.#used[place] = profile;
-    this.#users[place] = 0;
-    this.#placeOf.set(profile, place);
-    return place;
   }
 
   #add(shape: number, service: number, place: number): void {
