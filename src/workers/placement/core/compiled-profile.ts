@@ -1,6 +1,7 @@
 /** A profile made ready for asking: constraints parsed, rooms computed, requests summed by kind. */
 import type { GenericRequest, Platform, Plugin, Profile } from '../../../shared/lanes/placement.ts';
 import { parseConstraints, type Constraint } from '../../../shared/model/constraints.ts';
+import type { Kept } from './pools.ts';
 import { roomsFor, type RoomMask } from './room.ts';
 
 export type CompiledProfile = {
@@ -29,6 +30,9 @@ export type CompiledProfile = {
   wasted: number;
   /** Journal position at which no node could take a task of any service, -1 before. */
   exhaustedAt: number;
+  /** The pools found last for it, with and without the spread; kept by the pools, which so look up a key once. */
+  tree: Kept | undefined;
+  flat: Kept | undefined;
 };
 
 const SPREADABLE = /^(?:node|engine)\.labels\../i;
@@ -65,6 +69,8 @@ export function compileProfile(profile: Profile): CompiledProfile {
     flatNarrowKey: JSON.stringify([ofFacts, [], ofTaking]),
     wasted: 0,
     exhaustedAt: -1,
+    tree: undefined,
+    flat: undefined,
   };
 }
 

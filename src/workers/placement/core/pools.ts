@@ -13,7 +13,8 @@ const POOLS_MIN = 16;
 
 const NO_SPREAD: readonly string[] = [];
 
-type Kept = {
+/** A pool in use. */
+export type Kept = {
   readonly key: string;
   readonly pool: Pool;
   readonly isNarrow: boolean;
@@ -26,9 +27,6 @@ type Kept = {
 export class Pools {
   readonly #nodes: NodeTable;
   readonly #byKey = new Map<string, Kept>();
-  /** What was found last for each profile, so that keys are looked up once. */
-  readonly #trees = new WeakMap<CompiledProfile, Kept>();
-  readonly #flats = new WeakMap<CompiledProfile, Kept>();
   #clock = 0;
 
   constructor(nodes: NodeTable) {
@@ -39,11 +37,11 @@ export class Pools {
   get(profile: CompiledProfile): Pool {
     if (profile.spread.length === 0) return this.flat(profile);
     const isNarrow = this.#isNarrow(profile);
-    let kept = this.#trees.get(profile);
+    let kept = profile.tree;
     if (kept === undefined || kept.isNarrow !== isNarrow || !kept.isKept) {
       const key = isNarrow ? profile.narrowKey : profile.poolKey;
       kept = this.#keep(key, profile, { isNarrow, spread: profile.spread });
-      this.#trees.set(profile, kept);
+      profile.tree = kept;
     }
     return this.#use(kept);
   }
@@ -51,11 +49,11 @@ export class Pools {
   /** The pool of a profile as if it had no spread, up to date. */
   flat(profile: CompiledProfile): Pool {
     const isNarrow = this.#isNarrow(profile);
-    let kept = this.#flats.get(profile);
+    let kept = profile.flat;
     if (kept === undefined || kept.isNarrow !== isNarrow || !kept.isKept) {
       const key = isNarrow ? profile.flatNarrowKey : profile.flatKey;
       kept = this.#keep(key, profile, { isNarrow, spread: NO_SPREAD });
-      this.#flats.set(profile, kept);
+      profile.flat = kept;
     }
     return this.#use(kept);
   }
