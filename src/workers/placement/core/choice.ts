@@ -32,6 +32,10 @@ export class Choice {
   /** Failures on each tainted node, during the search; otherwise 0. */
   #taint = new Int32Array(0);
   #links = new Int32Array(0);
+  /** How many eligible nodes without taint have, or had in this search, so many replicas. */
+  #levels = new Int32Array(16);
+  /** Above every number of replicas that is counted there. */
+  #levelsEnd = 0;
   /** How many nodes the level has that was found last. */
   #levelNodes = 0;
   /** Nodes that may be chosen at all, and tasks that are still to be placed: about. */
@@ -40,6 +44,8 @@ export class Choice {
   /** A node is marked once at most. */
   #marked = new Int32Array(0);
   #markedCount = 0;
+  /** How many of them had tasks of the service when the search began. */
+  #before = 0;
   #hasTaint = false;
 
   constructor(nodes: NodeTable, tally: Tally) {
@@ -73,7 +79,8 @@ export class Choice {
     this.#left = of.tasks;
     const { size } = this.nodes;
     if (size > this.#replicas.length) this.#grow(size);
-    this.#markedCount = this.#tally.nodes(service);
+    this.#before = this.#tally.nodes(service);
+    this.#markedCount = this.#before;
     this.#tally.list(service, this.#marked, this.#replicas, this.#entries);
   }
 
@@ -89,6 +96,8 @@ export class Choice {
     if (this.#hasTaint) for (let i = 0; i < count; i++) this.#taint[marked[i] ?? 0] = 0;
     this.#hasTaint = false;
     this.#markedCount = 0;
+    this.#levels.fill(0, 0, this.#levelsEnd);
+    this.#levelsEnd = 0;
     this.#profile = undefined;
   }
 
@@ -133,24 +142,55 @@ export class Choice {
   }
 
   taint(node: number): number {
-    return this.#taint[node] ?? 0;
+    return this.#hasTaint ? (this.#taint[node] ?? 0) : 0;
   }
 
-  /** The least number of replicas, from the given one on, that an eligible node without taint has; or -1. */
-  nextLevel(from: number, filing: Pick<Filing, 'isEligible'>): number {
+  /**
+   * Counts the levels as they were before the search; to be called once, while it has given plain nodes only.
+   *
+   * @returns how many eligible nodes without taint have replicas
+   */
+  countLevels(filing: Pick<Filing, 'isEligible'>): number {
     const marked = this.#marked;
-    let least = Infinity;
-    let nodes = 0;
-    for (let i = 0; i < this.#markedCount; i++) {
-      const node = marked[i] ?? 0;
-      const replicas = this.replicas(node);
-      if (replicas < from || replicas > least) continue;
-      if (this.taint(node) !== 0 || !filing.isEligible(node)) continue;
-      nodes = replicas === least ? nodes + 1 : 1;
-      least = replicas;
+    const replicas = this.#replicas;
+    let counted = 0;
+    // Most are of one level: it is counted once for all that come in a row.
+    let level = 0;
+    let inRow = 0;
+    for (let i = 0; i < this.#before; i++) {
+      const node = marked[i]!;
+      if (!filing.isEligible(node) || this.taint(node) !== 0) continue;
+      counted++;
+      if (replicas[node] !== level) {
+        this.countLevel(level, inRow);
+        level = replicas[node]!;
+        inRow = 0;
+      }
+      inRow++;
     }
-    this.#levelNodes = nodes;
-    return least === Infinity ? -1 : least;
+    this.countLevel(level, inRow);
+    return counted;
+  }
+
+  /** So many nodes more have so many replicas. They stay counted where they were: that level is done with. */
+  countLevel(replicas: number, nodes: number): void {
+    if (replicas >= this.#levelsEnd) {
+      this.#levelsEnd = replicas + 1;
+      this.#levels = grownInt32(this.#levels, replicas);
+    }
+    this.#levels[replicas]! += nodes;
+  }
+
+  /**
+   * The least number of replicas, from the given one on, that an eligible node without taint has; or -1.
+   * The levels are counted, with all nodes that were given.
+   */
+  nextLevel(from: number): number {
+    for (let replicas = from; replicas < this.#levelsEnd; replicas++) {
+      this.#levelNodes = this.#levels[replicas] ?? 0;
+      if (this.#levelNodes > 0) return replicas;
+    }
+    return -1;
   }
 
   /** How many nodes the level has that `nextLevel` found. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Ladder, type Place } from './ladder.ts';
+import { Ladder, newPlace } from './ladder.ts';
 
 const EVERY_ROOM = { low: -1, high: -1 };
 
@@ -16,7 +16,7 @@ function inOrder(filed: ReadonlyMap<number, Filed>): number[] {
 }
 
 function walk(ladder: Ladder, at: (node: number) => void = () => undefined): number[] {
-  const place: Place = { rung: 0, room: 0, from: 0 };
+  const place = newPlace();
   const seen: number[] = [];
   ladder.start(place);
   for (;;) {
@@ -74,7 +74,7 @@ test('[PL51] a node that is filed behind the walk is met again there', () => {
 test('[PL51] rooms that are ruled out are passed over', () => {
   const ladder = new Ladder();
   [3, 40, 63].forEach((room, node) => ladder.file(node, 0, room));
-  const place: Place = { rung: 0, room: 0, from: 0 };
+  const place = newPlace();
   ladder.start(place);
   assert.equal(ladder.next(place, { low: 0, high: 1 << 8 }), 1);
   assert.equal(ladder.next(place, { low: 0, high: 1 << 8 }), -1);

@@ -6,8 +6,16 @@
 import { NumberSet, type SparePages } from './number-set.ts';
 import { highestRoom, type RoomMask, ROOMS } from './room.ts';
 
-/** Where a walk is: the rung, the room in it, and the least node number not yet seen there. */
-export type Place = { rung: number; room: number; from: number };
+/**
+ * Where a walk is: the rung, the room in it, and the least node number not yet seen there. `set` is the
+ * one of that rung and room once the walk took a node from it, and undefined or empty otherwise.
+ */
+export type Place = { rung: number; room: number; from: number; set: NumberSet | undefined };
+
+/** The place of a walk that has not been started. */
+export function newPlace(): Place {
+  return { rung: 0, room: 0, from: 0, set: undefined };
+}
 
 class Rung {
   /** Bits of the rooms that hold a node. */
@@ -56,16 +64,22 @@ export class Ladder {
     while (this.#lowest < this.#rungs.length && this.#rungs[this.#lowest] === undefined) {
       this.#lowest++;
     }
-    place.rung = this.#lowest;
-    place.room = ROOMS - 1;
-    place.from = 0;
+    toRung(place, this.#lowest);
   }
 
   /**
-   * The next node of a walk, in one of the given rooms, or -1 at the end. Between two steps nodes may
-   * be unfiled anywhere, and filed anywhere behind the place.
+   * The next node of a walk, in one of the given rooms, which are the same for all steps; or -1 at the
+   * end. Between two steps nodes may be unfiled anywhere, and filed anywhere behind the place.
    */
   next(place: Place, within: RoomMask): number {
+    // Mostly it is where the one before was.
+    const node = place.set?.next(place.from) ?? -1;
+    if (node < 0) return this.#nextElsewhere(place, within);
+    place.from = node + 1;
+    return node;
+  }
+
+  #nextElsewhere(place: Place, within: RoomMask): number {
     for (; place.rung < this.#rungs.length; toRung(place, place.rung + 1)) {
       const rung = this.#rungs[place.rung];
       if (rung === undefined) continue;
@@ -80,6 +94,7 @@ function toRung(place: Place, rung: number): void {
   place.rung = rung;
   place.room = ROOMS - 1;
   place.from = 0;
+  place.set = undefined;
 }
 
 function nextInRung(rung: Rung, place: Place, within: RoomMask): number {
@@ -90,9 +105,11 @@ function nextInRung(rung: Rung, place: Place, within: RoomMask): number {
       place.room = room;
       place.from = 0;
     }
-    const node = rung.rooms[room]?.next(place.from) ?? -1;
+    const set = rung.rooms[room];
+    const node = set?.next(place.from) ?? -1;
     if (node >= 0) {
       place.from = node + 1;
+      place.set = set;
       return node;
     }
     place.room = room - 1;

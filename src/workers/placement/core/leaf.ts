@@ -9,7 +9,7 @@
  */
 import { grownFloat64, grownInt32, Int32List } from '../../../shared/kit/columns.ts';
 import { Choice } from './choice.ts';
-import { Ladder, type Place } from './ladder.ts';
+import { Ladder, newPlace } from './ladder.ts';
 
 /** Who keeps note of where nodes are filed. */
 export type Filing = {
@@ -26,6 +26,9 @@ export type Counted = { count: number; readonly parent: Counted | undefined };
 
 const NOBODY = -1;
 
+/** So many nodes are counted in the time in which a walk passes over one. */
+const COUNTED_WHILE_PASSING = 8;
+
 export class Leaf {
   readonly parent: Counted | undefined;
   /** Which leaf of its pool it is. */
@@ -39,12 +42,17 @@ export class Leaf {
   rank = 0;
   readonly #filing: Filing;
   #choice: Choice | undefined;
-  readonly #place: Place = { rung: 0, room: 0, from: 0 };
+  readonly #place = newPlace();
   /** The number of replicas of the nodes that are walked now. */
   #level = 0;
   #isOnLadder = false;
-  /** How many nodes of the level the walk along the ladder may still come to. */
+  /** How many nodes of the level the walk along the ladder may still come to: at most, until it is counted. */
   #unseen = 0;
+  #isCounted = false;
+  /** How many nodes of the level were given a task. */
+  #given = 0;
+  /** How many nodes of other levels the walk came to before. */
+  #passed = 0;
   /** Whether nodes of later levels are on the lists; else they are found along the ladder. */
   #isListing = false;
   readonly #lists = new NodeLists();
@@ -73,6 +81,9 @@ export class Leaf {
     this.#level = 0;
     this.#isOnLadder = true;
     this.#unseen = this.filed;
+    this.#isCounted = this.parent !== undefined;
+    this.#passed = 0;
+    this.#given = 0;
     // Levels are counted for the whole pool: a leaf that is only part of it keeps lists of its own.
     this.#isListing = this.parent !== undefined;
     this.#lists.clear();
@@ -83,16 +94,14 @@ export class Leaf {
     this.#placed = NOBODY;
   }
 
-  /** Adds an eligible node on which the service has a task, or which is tainted. */
+  /**
+   * Adds an eligible node on which the service has a task, or which is tainted. The only leaf of a pool is
+   * told of none where none is tainted: mostly its walk is over before their number matters.
+   */
   addMarked(node: number, choice: Choice): void {
     this.#unseen--;
     if (choice.taint(node) > 0) this.#tainted.push(node);
     else if (this.#isListing) this.#lists.add(node, choice.replicas(node), choice.links);
-  }
-
-  /** Instead of `addMarked`, for the only leaf of a pool and where no node is tainted. */
-  skipMarked(count: number): void {
-    this.#unseen -= count;
   }
 
   /** The best node that may be given a task, or -1. */
@@ -122,6 +131,7 @@ export class Leaf {
     this.#placed = this.#candidate;
     this.#candidate = NOBODY;
     this.count++;
+    this.#given++;
   }
 
   #nextOnLadder(choice: Choice): number {
@@ -132,13 +142,30 @@ export class Leaf {
       const node = this.ladder.next(this.#place, profile.rooms);
       if (node === NOBODY) return NOBODY;
       if (this.#filing.refile(node, this)) continue;
-      if (choice.replicas(node) !== level || choice.taint(node) !== 0) continue;
+      if (choice.replicas(node) !== level || choice.taint(node) !== 0) {
+        if (!this.#isCounted) this.#pass(choice);
+        continue;
+      }
       this.#unseen--;
       if (choice.allows(node, profile)) return node;
       profile.wasted++;
       this.#filing.refuse(node, this);
     }
     return NOBODY;
+  }
+
+  /** The walk came to a node that has tasks of the service. */
+  #pass(choice: Choice): void {
+    this.#passed++;
+    if (this.#passed * COUNTED_WHILE_PASSING > choice.markedCount) this.#count(choice);
+  }
+
+  /** Finds out how many nodes of the first level there are. */
+  #count(choice: Choice): void {
+    if (this.#isCounted) return;
+    this.#isCounted = true;
+    const counted = choice.countLevels(this.#filing);
+    if (!choice.hasTaint) this.#unseen -= counted;
   }
 
   #nextOnList(choice: Choice): number {
@@ -153,7 +180,10 @@ export class Leaf {
   /** Goes to the next level that has nodes; false if there is none. */
   #nextLevel(choice: Choice): boolean {
     if (!this.#isListing) {
-      const level = choice.nextLevel(this.#level + 1, this.#filing);
+      this.#count(choice);
+      choice.countLevel(this.#level + 1, this.#given);
+      this.#given = 0;
+      const level = choice.nextLevel(this.#level + 1);
       if (level < 0) return this.#nextTainted(choice);
       if (choice.isDense) {
         this.#level = level;

@@ -95,15 +95,6 @@ export class Pool {
     return (this.#rung[node] ?? UNFILED) !== UNFILED;
   }
 
-  /** How many of the first `count` nodes of a list may be chosen. */
-  countEligible(nodes: Int32Array, count: number): number {
-    let eligible = 0;
-    for (let i = 0; i < count; i++) {
-      if (this.isEligible(nodes[i] ?? 0)) eligible++;
-    }
-    return eligible;
-  }
-
   /** Files a node again if it is not where it belongs by now; true if it moved. */
   refile(node: number, leaf: Leaf): boolean {
     const rung = this.#rung[node] ?? UNFILED;

@@ -8,13 +8,15 @@
 const CPU_UNIT_NANOS = 250_000_000;
 const MEMORY_UNIT_BYTES = 268_435_456;
 const STEP_MAX = 7;
+/** From so many units on it is the last step. */
+const UNITS_MAX = 2 ** (STEP_MAX - 1);
 
 export const ROOMS = 64;
 
 /** 0 below one unit, then a step each time the amount doubles, at most 7. */
 function step(amount: number, unit: number): number {
-  if (amount < unit) return 0;
-  return Math.min(STEP_MAX, 32 - Math.clz32(Math.min(amount / unit, 255)));
+  if (amount >= unit * UNITS_MAX) return STEP_MAX;
+  return amount < unit ? 0 : 32 - Math.clz32(amount / unit);
 }
 
 /** The room of a node with this much free: 0 to 63, processor time before memory. */

@@ -5,7 +5,7 @@ import { Choice } from './choice.ts';
 import type { FailureLog } from './failure-log.ts';
 import { firstFailure, hasLeft, PASSES } from './filters.ts';
 import { Fork, type Branch } from './fork.ts';
-import type { Place } from './ladder.ts';
+import { newPlace } from './ladder.ts';
 import { Leaf } from './leaf.ts';
 import type { NodeTable } from './node-table.ts';
 import { Picks } from './picks.ts';
@@ -29,7 +29,7 @@ export class Search {
   #loneProfile: CompiledProfile | undefined;
   #loneIn: Pool | undefined;
   #loneVersion = -1;
-  readonly #lonePlace: Place = { rung: 0, room: 0, from: 0 };
+  readonly #lonePlace = newPlace();
   #loneEntry = -1;
   #loneClaims: readonly GenericClaim[] = [];
 
@@ -196,10 +196,7 @@ export class Search {
   #addMarked(pool: Pool): void {
     const choice = this.#choice;
     const { marked, markedCount } = choice;
-    if (pool.root instanceof Leaf && !choice.hasTaint) {
-      pool.root.skipMarked(pool.countEligible(marked, markedCount));
-      return;
-    }
+    if (pool.root instanceof Leaf && !choice.hasTaint) return;
     for (let i = markedCount - 1; i >= 0; i--) {
       const node = marked[i] ?? 0;
       const leaf = pool.leafOf(node);
