@@ -17,7 +17,6 @@ import type {
   TasksMessage,
   TasksRequest,
   UpdateTaskStatusRequest,
-  UpdateTaskStatusResponse,
   UpdateVolumeStatusRequest,
   UpdateVolumeStatusResponse,
 } from '../../shared/wire/gen/dispatcher.ts';
@@ -41,7 +40,7 @@ import { Mark } from '../kit/mark.ts';
 import { NODE_MESSAGE, NodeStates } from './node-states.ts';
 import { Pace } from './pace.ts';
 import { sessionMessage } from './session-message.ts';
-import { StatusWriter } from './status-writer.ts';
+import { type Report, StatusWriter } from './status-writer.ts';
 import { Streams, type AssignmentStream, type Stream } from './streams.ts';
 
 /** How long changes for a node are gathered before they are sent, at least. SwarmKit waits 100 ms. */
@@ -66,6 +65,9 @@ export type DispatcherOptions = {
   /** Milliseconds that never jump, as those of `env` may. */
   readonly monotonicMs: () => number;
 };
+
+/** The answer to a report, which has no fields. */
+const ACKNOWLEDGED = new Encoded(Buffer.alloc(0));
 
 const stopped = (): RpcError => new RpcError(Code.ABORTED, 'dispatcher is stopped');
 const mustDisconnect = (): RpcError => new RpcError(Code.ABORTED, 'node must disconnect');
@@ -279,21 +281,22 @@ export class Dispatcher {
     return { period: durationOf(this.#registry.beat(caller.nodeId, this.#heardMs(), randBelow)) };
   }
 
-  #updateTaskStatus(request: UpdateTaskStatusRequest, caller: Caller): UpdateTaskStatusResponse {
+  #updateTaskStatus(request: UpdateTaskStatusRequest, caller: Caller): Encoded {
     this.#check(caller, request.sessionId);
     const { nodeId } = caller;
-    const reports = this.#options.store.view((view) =>
-      request.updates.flatMap(({ taskId, status }) => {
+    const reports: Report[] = [];
+    this.#options.store.view((view) => {
+      for (const { taskId, status } of request.updates) {
         const row = view.tasks.get(taskId);
         if (row !== undefined && row.nodeId !== nodeId) {
           throw new RpcError(Code.PERMISSION_DENIED, 'cannot update a task not assigned this node');
         }
-        if (row === undefined || status === undefined) return [];
-        return [{ taskId, nodeId, status, place: row.place }];
-      }),
-    );
-    for (const report of reports) this.#statuses.report(report);
-    return {};
+        if (row === undefined || status === undefined) continue;
+        reports.push({ taskId, nodeId, status, place: row.place });
+      }
+    });
+    this.#statuses.report(reports);
+    return ACKNOWLEDGED;
   }
 
   /** A node no longer uses a volume: the manager may unpublish it. Unknown volumes are skipped. */

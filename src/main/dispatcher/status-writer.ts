@@ -12,8 +12,14 @@ import type { Store } from '../store/transaction.ts';
 import { timestampOf } from '../../shared/model/time.ts';
 
 export const STATUS_WRITER = {
-  /** How long a report may wait for others. SwarmKit waits 100 ms. */
+  /** How long a report waits for others when few come. */
   windowMs: 20,
+  /** So many calls within a window are a stream of them: what has gathered waits for another window. */
+  busyCalls: 32,
+  /** What is enough for its transaction and its commit to cost little beside it. */
+  enoughReports: 500,
+  /** How many windows a report waits at most: as long as SwarmKit lets every one wait, 100 ms. */
+  windowsMax: 5,
   /** This many go at once. */
   reportsMax: 10_000,
 } as const;
@@ -39,25 +45,48 @@ export class StatusWriter {
   readonly #options: StatusWriterOptions;
   #reports = new Map<string, Report>();
   #timer: NodeJS.Timeout | undefined;
+  /** Windows that the oldest report has waited. */
+  #windows = 0;
+  /** Calls that came within this window. */
+  #calls = 0;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
   }
 
-  /** Queues a report. One about a lower state than an earlier one of this window is old news. */
-  report(report: Report): void {
-    const { taskId, status } = report;
-    const earlier = this.#reports.get(taskId);
-    if (earlier !== undefined && earlier.status.state > status.state) return;
-    this.#reports.set(taskId, report);
+  /** Queues the reports of one call. One about a lower state than an earlier one of this window is old news. */
+  report(reports: readonly Report[]): void {
+    for (const report of reports) {
+      const earlier = this.#reports.get(report.taskId);
+      if (earlier !== undefined && earlier.status.state > report.status.state) continue;
+      this.#reports.set(report.taskId, report);
+    }
+    if (this.#reports.size === 0) return;
+    this.#calls += 1;
     if (this.#reports.size >= STATUS_WRITER.reportsMax) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#flush(), STATUS_WRITER.windowMs);
+    else this.#timer ??= setTimeout(this.#onWindow, STATUS_WRITER.windowMs);
+  }
+
+  /** The end of a window: under load it goes on, so that fewer commits carry more each. */
+  readonly #onWindow = (): void => {
+    const { windowMs, busyCalls, enoughReports, windowsMax } = STATUS_WRITER;
+    this.#windows += 1;
+    const isStream = this.#calls >= busyCalls && this.#reports.size < enoughReports;
+    this.#calls = 0;
+    if (isStream && this.#windows < windowsMax) this.#timer = setTimeout(this.#onWindow, windowMs);
+    else this.#flush();
+  };
+
+  #reset(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#windows = 0;
+    this.#calls = 0;
   }
 
   #flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#reset();
     const reports = this.#reports;
     if (reports.size === 0) return;
     this.#reports = new Map();
@@ -81,8 +110,7 @@ export class StatusWriter {
 
   /** Forgets what is queued: this manager no longer leads. */
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#reset();
     this.#reports.clear();
   }
 }
