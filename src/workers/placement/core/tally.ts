@@ -44,7 +44,8 @@ export class Tally {
 
   /** Makes room at once for so many pairs more. */
   reservePairs(count: number): void {
-    this.#entries = grownInt32(this.#entries, (this.#used + count) * ENTRY - 1);
+    // Entries that are free again are taken first.
+    this.#entries = grownInt32(this.#entries, (this.#live + count) * ENTRY - 1);
   }
 
   /** Number of pairs that have a task. */
