@@ -5,7 +5,7 @@ import {
   parseConstraints,
 } from '../../shared/model/constraints.ts';
 import type { Node, Service } from '../../shared/wire/gen/objects.ts';
-import { isDirty } from '../../shared/model/dirty.ts';
+import { dirtyTest } from '../../shared/model/dirty.ts';
 import type { TaskRow, View } from '../store/view.ts';
 
 /** A task's name, also its container's (behaviour rule 1.3). */
@@ -20,7 +20,8 @@ export function matchesService(service: Service): (node: Node) => boolean {
   return (node) => matchesConstraints(parsed.constraints, constraintSubject(node));
 }
 
-/** Whether a task no longer is what its service asks for (behaviour rule 1.4). */
+/** Tells whether a task no longer is what its service asks for (behaviour rule 1.4). */
 export function isDirtyTask(view: View, service: Service): (row: TaskRow) => boolean {
-  return (row) => isDirty(service, row, view.nodes.get(row.nodeId));
+  const isDirty = dirtyTest(service);
+  return (row) => isDirty(row, view.nodes.get(row.nodeId));
 }

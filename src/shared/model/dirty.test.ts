@@ -4,7 +4,7 @@ import { Node, Service, Task } from '../wire/gen/objects.ts';
 import type { TaskSpec } from '../wire/gen/specs.ts';
 import { NodeRole, TaskState } from '../wire/gen/types.ts';
 import type { Init } from '../wire/runtime.ts';
-import { isDirty, type ComparedTask } from './dirty.ts';
+import { dirtyTest, isDirty, type ComparedTask } from './dirty.ts';
 
 const manager = Node.create({ role: NodeRole.MANAGER });
 const onManagers = { constraints: ['node.role==manager'] };
@@ -118,4 +118,48 @@ test('a task is dirty when what its service asks for has changed', () => {
     ],
   ];
   for (const [what, dirty, c] of rows) assert.equal(check(c), dirty, what);
+});
+
+const row = (from: Task, own: Partial<ComparedTask> = {}): ComparedTask => ({
+  specVersion: 1,
+  state: TaskState.RUNNING,
+  desiredState: TaskState.RUNNING,
+  shared: () => from,
+  toTask: () => from,
+  ...own,
+});
+
+test('what tasks share is compared once, what is their own for each', () => {
+  let reads = 0;
+  const { spec, specVersion } = Service.create({
+    spec: { task: { ...image, placement: onManagers }, endpoint: ports(1) },
+    specVersion: { index: 2 },
+  });
+  const watched = {
+    specVersion,
+    spec: {
+      ...spec,
+      get task() {
+        reads += 1;
+        return spec.task;
+      },
+    },
+  };
+  const isOld = dirtyTest(watched);
+  const old = Task.create({ spec: auth('x') });
+  const other = Task.create({ spec: container({ image: 'b' }) });
+  for (let round = 0; round < 2; round += 1) {
+    assert.equal(isOld(row(old), manager), false, 'its image is there');
+    assert.equal(isOld(row(old), undefined), true, 'no node fits');
+    assert.equal(
+      isOld(row(old, { state: TaskState.ASSIGNED }), manager),
+      true,
+      'still to be pulled',
+    );
+    const endpoint = Task.create({ endpoint: { spec: ports(2) } });
+    assert.equal(isOld(row(old, { toTask: () => endpoint }), manager), true, 'another endpoint');
+    assert.equal(isOld(row(other), manager), true, 'another image');
+    assert.equal(isOld(row(other, { specVersion: 2 }), manager), false, 'the same version');
+  }
+  assert.ok(reads <= 3, `the spec was read ${reads} times for two specs of tasks`);
 });

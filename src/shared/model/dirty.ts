@@ -19,46 +19,76 @@ export type ComparedTask = {
   toTask(): Pick<Task, 'endpoint'>;
 };
 
+/** What `dirtyTest` gives: whether the task must be replaced to match the service. */
+export type DirtyTest = (
+  task: ComparedTask,
+  /** The node the task is on; undefined when it has none, or its node is gone. */
+  node: Node | undefined,
+) => boolean;
+
 /**
- * Whether the task must be replaced to match the service.
- *
- * @param node the node the task is on; undefined when it has none, or its node is gone
+ * Tells of the tasks of one service, as it is now, whether they must be replaced. What tasks share is
+ * compared once for all that share it: an update of thousands asks this of each, again and again.
  */
-export function isDirty(
+export function dirtyTest(service: Pick<Service, 'spec' | 'specVersion'>): DirtyTest {
+  const { spec, specVersion } = service;
+  const fits = fitTest(spec.task);
+  const compared = new Map<TaskSpec, Comparison>();
+  return (task, node) => {
+    if (specVersion !== undefined && specVersion.index === task.specVersion) return false;
+    const actual = task.shared().spec;
+    const known = compared.get(actual);
+    const same = known ?? compare(spec.task, actual);
+    if (known === undefined) compared.set(actual, same);
+    if (!same.placement && !fits(node)) return true;
+    const isSame = hasItsImage(task) ? same.pulled : same.rest;
+    return !isSame || endpointDiffers(service, task.toTask().endpoint);
+  };
+}
+
+/** `dirtyTest` for a single task. */
+export const isDirty = (
   service: Pick<Service, 'spec' | 'specVersion'>,
   task: ComparedTask,
   node: Node | undefined,
-): boolean {
-  if (service.specVersion !== undefined && service.specVersion.index === task.specVersion) {
-    return false;
-  }
-  const wanted = service.spec.task;
-  const actual = task.shared().spec;
-  if (!deepEqual(wanted.placement, actual.placement) && !fits(wanted, node)) return true;
-  return (
-    !deepEqual(comparable(wanted, task), comparable(actual, task)) ||
-    endpointDiffers(service, task.toTask().endpoint)
-  );
-}
+): boolean => dirtyTest(service)(task, node);
 
-/** Whether the node satisfies the spec's constraints, so that a task there may stay where it is. */
-function fits(spec: TaskSpec, node: Node | undefined): boolean {
-  if (node === undefined) return false;
-  const parsed = parseConstraints(spec.placement?.constraints ?? []);
-  return parsed.ok && matchesConstraints(parsed.constraints, constraintSubject(node));
-}
+/** Which parts of two specs are the same. */
+type Comparison = {
+  readonly placement: boolean;
+  /** All but the placement. */
+  readonly rest: boolean;
+  /** All but the placement and how the image is pulled, which does not matter once that has happened. */
+  readonly pulled: boolean;
+};
 
-/**
- * The spec without what does not make a task dirty: its placement, which has been looked at, and how
- * its image is pulled once that has happened.
- */
-function comparable(spec: TaskSpec, task: ComparedTask): TaskSpec {
-  const { runtime } = spec;
-  const bare = { ...spec, placement: undefined };
-  if (runtime?.case !== 'container' || !hasItsImage(task)) return bare;
+const bare = (spec: TaskSpec): TaskSpec => ({ ...spec, placement: undefined });
+
+function compare(wanted: TaskSpec, actual: TaskSpec): Comparison {
+  const rest = deepEqual(bare(wanted), bare(actual));
   return {
-    ...bare,
+    placement: deepEqual(wanted.placement, actual.placement),
+    rest,
+    pulled: rest || deepEqual(withoutPulling(bare(wanted)), withoutPulling(bare(actual))),
+  };
+}
+
+function withoutPulling(spec: TaskSpec): TaskSpec {
+  const { runtime } = spec;
+  if (runtime?.case !== 'container') return spec;
+  return {
+    ...spec,
     runtime: { case: 'container', value: { ...runtime.value, pullOptions: undefined } },
+  };
+}
+
+/** Whether a node satisfies the spec's constraints, so that a task there may stay where it is. */
+function fitTest({ placement }: TaskSpec): (node: Node | undefined) => boolean {
+  let parsed: ReturnType<typeof parseConstraints> | undefined;
+  return (node) => {
+    if (node === undefined) return false;
+    parsed ??= parseConstraints(placement?.constraints ?? []);
+    return parsed.ok && matchesConstraints(parsed.constraints, constraintSubject(node));
   };
 }
 

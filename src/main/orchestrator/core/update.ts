@@ -80,7 +80,9 @@ export function planUpdate(input: UpdateInput): UpdatePlan {
   const { service, memory } = input;
   const state = service.updateStatus?.state;
   if (state === PAUSED || state === ROLLBACK_PAUSED) return NOTHING;
-  const dirty = input.slots.filter((slot) => isDirtySlot(slot, input.isDirty));
+  const dirty: UpdateSlot[] = [];
+  const clean: UpdateSlot[] = [];
+  for (const slot of input.slots) (isDirtySlot(slot, input.isDirty) ? dirty : clean).push(slot);
   if (dirty.length === 0) return isUpdating(service) ? finish(input) : NOTHING;
   memory.total = Math.max(memory.total, dirty.length);
   const failure = failureStatus(input);
@@ -88,11 +90,14 @@ export function planUpdate(input: UpdateInput): UpdatePlan {
   const status = isUpdating(service)
     ? undefined
     : { state: UPDATING, message: 'update in progress' };
-  return { ...nextSlots(input, dirty), status };
+  return { ...nextSlots(input, { dirty, clean }), status };
 }
 
 /** The slots that may be replaced now: no more in flight than the parallelism allows. */
-function nextSlots(input: UpdateInput, dirty: readonly UpdateSlot[]): Omit<UpdatePlan, 'status'> {
+function nextSlots(
+  input: UpdateInput,
+  { dirty, clean }: Readonly<Record<'dirty' | 'clean', readonly UpdateSlot[]>>,
+): Omit<UpdatePlan, 'status'> {
   const { service, memory, nowMs, isDirty } = input;
   const config = configOf(service);
   const delayMs = durationMs(config?.delay);
@@ -108,7 +113,6 @@ function nextSlots(input: UpdateInput, dirty: readonly UpdateSlot[]): Omit<Updat
       if (fresh.state < TaskState.RUNNING) busy += 1;
     } else busy += 1;
   }
-  const clean = input.slots.filter((slot) => !isDirtySlot(slot, isDirty));
   for (const { key, tasks } of clean) {
     if (tasks.some((row) => row.state < TaskState.RUNNING)) busy += 1;
     else if (!memory.doneAtMs.has(key)) memory.doneAtMs.set(key, nowMs);
