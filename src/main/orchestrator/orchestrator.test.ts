@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Config } from '../../shared/wire/gen/objects.ts';
 import { NodeSpecAvailability } from '../../shared/wire/gen/specs.ts';
 import {
   NodeStatusState,
@@ -145,6 +146,29 @@ test('[ORC5] a replacement waits for its delay and for the old task', async () =
   assert.equal(w.wanted()[0]?.desired, TaskState.RUNNING);
   await w.run();
   assert.equal(w.running().length, 1);
+  noErrors(w);
+});
+
+test('[ORC5] replacements start that were written late, for the turns were full of other writes', async () => {
+  using w = await world();
+  const restart = { condition: ANY, delay: durationOf(0) };
+  await w.service({ task: { restart }, mode: replicated(200n) });
+  await w.run();
+  const before = w.running().map(({ id }) => id);
+  assert.equal(before.length, 200);
+  const ended = w.endAll(before);
+  const others = Array.from({ length: 5000 }, (_, i) =>
+    Config.create({ id: `config${i}`, spec: { annotations: { name: `config${i}` } } }),
+  );
+  const written = w.store.batch(others, (tx, config) => tx.configs.create(config));
+  await Promise.all([ended, written]);
+  await w.pass(1000);
+  const wanted = w.wanted();
+  assert.equal(wanted.length, 200);
+  assert.deepEqual(
+    wanted.filter(({ desired }) => desired !== TaskState.RUNNING),
+    [],
+  );
   noErrors(w);
 });
 

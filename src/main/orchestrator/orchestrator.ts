@@ -234,6 +234,8 @@ export class Orchestrator {
     const drained = node?.spec.availability === DRAIN;
     const startAtMs = nowMs + (waiting ? 0 : restartDelayMs(row, drained));
     delayed.add({ taskId: newId, oldTaskId: row.id, serviceId: service.id, startAtMs });
+    // When turns are full this is written after `#replaceEnded` has looked for what may start.
+    this.#setTimer(startAtMs, nowMs);
   }
 
   /** Starts the replacements whose time has come, and sets the timer for the next. */
@@ -249,7 +251,8 @@ export class Orchestrator {
   }
 
   #setTimer(atMs: number | undefined, nowMs: number): void {
-    if (atMs === undefined || (this.#timer !== undefined && this.#timerAtMs <= atMs)) return;
+    if (this.#unwatch === undefined || atMs === undefined) return;
+    if (this.#timer !== undefined && this.#timerAtMs <= atMs) return;
     clearTimeout(this.#timer);
     this.#timerAtMs = atMs;
     this.#timer = setTimeout(

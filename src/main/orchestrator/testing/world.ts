@@ -35,6 +35,9 @@ const factOf = (row: TaskRow): Fact => ({
   err: row.err,
 });
 
+/** Turns are those of the event loop, as on a manager: what is written late there is late here too. */
+const defer = (run: () => void): void => void setImmediate(run);
+
 const START_MS = 1_700_000_000_000;
 
 export class World implements Disposable {
@@ -52,7 +55,7 @@ export class World implements Disposable {
       randBelow: (limit) => random.below(limit),
       newId: () => idFrom(Uint8Array.from({ length: 17 }, () => random.below(256))),
     };
-    this.store = openMemoryStore(this.env).store;
+    this.store = openMemoryStore(this.env, { defer }).store;
   }
 
   /** Begins to lead with all parts, as a new leader would. */
@@ -171,12 +174,19 @@ export class World implements Disposable {
   }
 
   /** A task ends by itself. */
-  async end(id: string, state: TaskState = TaskState.FAILED): Promise<void> {
+  end(id: string, state: TaskState = TaskState.FAILED): Promise<void> {
+    return this.endAll([id], state);
+  }
+
+  /** Tasks end by themselves, all in one transaction. */
+  async endAll(ids: readonly string[], state: TaskState = TaskState.FAILED): Promise<void> {
     const now = timestampOf(this.env.nowMs());
     await this.store.update((tx) => {
-      const row = tx.tasks.get(id);
-      if (row === undefined) return;
-      tx.tasks.patch(id, { status: { ...row.status(), state, timestamp: now, appliedAt: now } });
+      for (const id of ids) {
+        const row = tx.tasks.get(id);
+        if (row === undefined) continue;
+        tx.tasks.patch(id, { status: { ...row.status(), state, timestamp: now, appliedAt: now } });
+      }
     });
     await this.settle();
   }
