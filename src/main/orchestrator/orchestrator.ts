@@ -15,7 +15,7 @@ import {
 import type { Work } from '../kit/bites.ts';
 import type { Change, Commit, TaskChange, Transaction } from '../store/transaction.ts';
 import type { TaskRow, View } from '../store/view.ts';
-import { RESTART, restartDelayMs } from './core/restart.ts';
+import { type Delayed, RESTART, restartDelayMs } from './core/restart.ts';
 import { isInvalidNode, isWanted, lastHeardMs } from './core/task-template.ts';
 import { isOrchestrated, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 
@@ -39,6 +39,8 @@ export class Orchestrator {
   readonly #options: ReconcilerOptions;
   readonly #reconciler: Reconciler;
   readonly #ended = new Set<string>();
+  /** Replacements of tasks that have stopped with the commit being looked at. */
+  readonly #following: Delayed[] = [];
   #unwatch: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Infinity;
@@ -128,6 +130,7 @@ export class Orchestrator {
 
   #commit(commit: Commit): void {
     for (const change of commit.changes) this.#change(change);
+    this.#start(this.#following.splice(0));
     if (commit.changes.some(concernsTasks)) this.#nodesChanged();
     if (this.#ended.size > 0) this.#reconciler.bites.add(this.#replaceEnded());
   }
@@ -152,19 +155,26 @@ export class Orchestrator {
     if (row.serviceId === '') return;
     if (change.action === 'remove') {
       this.#reconciler.delayed.cancel(row.id);
+      this.#stopped(row);
       if (isWanted(row)) this.#reconciler.mark(row.serviceId);
       return;
     }
     if (change.action === 'create') return;
     const { old } = change;
     if (row.state > TaskState.RUNNING && old.state <= TaskState.RUNNING) {
-      if (this.#reconciler.delayed.size > 0) this.#startDelayed();
+      this.#stopped(row);
       if (!isWanted(row)) return;
       this.#ended.add(row.id);
       this.#reconciler.failed(row, old.state === TaskState.RUNNING ? lastHeardMs(old) : undefined);
     } else if (row.state === TaskState.RUNNING && old.state < TaskState.RUNNING) {
       if (this.#updating(row.serviceId)) this.#reconciler.mark(row.serviceId);
     }
+  }
+
+  /** Nothing of this task runs any more: what waits for it may start. */
+  #stopped(row: TaskRow): void {
+    const next = this.#reconciler.delayed.after(row.id, this.#options.env.nowMs());
+    if (next !== undefined) this.#following.push(next);
   }
 
   #updating(serviceId: string): boolean {
@@ -243,11 +253,14 @@ export class Orchestrator {
     const { store, env } = this.#options;
     const { delayed } = this.#reconciler;
     const nowMs = env.nowMs();
-    const due = store.head((view) => delayed.due(nowMs, (oldId) => this.#isStopped(view, oldId)));
-    // Thousands at a time, when the order of an update allows it.
-    const ids = due.map(({ taskId }) => taskId);
-    if (ids.length > 0) this.#follow(store.batch(ids, startNow));
+    this.#start(store.head((view) => delayed.due(nowMs, (oldId) => this.#isStopped(view, oldId))));
     this.#setTimer(delayed.nextMs(nowMs), nowMs);
+  }
+
+  /** Thousands at a time, when the order of an update allows it. */
+  #start(due: readonly Delayed[]): void {
+    const ids = due.map(({ taskId }) => taskId);
+    if (ids.length > 0) this.#follow(this.#options.store.batch(ids, startNow));
   }
 
   #setTimer(atMs: number | undefined, nowMs: number): void {

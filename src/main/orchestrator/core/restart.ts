@@ -104,12 +104,15 @@ export type Delayed = {
   readonly startAtMs: number;
 };
 
-/** All replacements that wait. Pure: `due` says which may start. */
+/** All replacements that wait. Pure: `due` says which may start, `after` whether one may that waited for a task. */
 export class DelayedStarts {
   readonly #byTask = new Map<string, Delayed>();
+  /** Those that wait for a task, by its id. */
+  readonly #byOldTask = new Map<string, Delayed>();
 
   add(delayed: Delayed): void {
     this.#byTask.set(delayed.taskId, delayed);
+    if (delayed.oldTaskId !== '') this.#byOldTask.set(delayed.oldTaskId, delayed);
   }
 
   has(taskId: string): boolean {
@@ -117,22 +120,35 @@ export class DelayedStarts {
   }
 
   cancel(taskId: string): void {
-    this.#byTask.delete(taskId);
+    const delayed = this.#byTask.get(taskId);
+    if (delayed !== undefined) this.#take(delayed);
+  }
+
+  #take(delayed: Delayed): Delayed {
+    this.#byTask.delete(delayed.taskId);
+    const { oldTaskId } = delayed;
+    if (this.#byOldTask.get(oldTaskId) === delayed) this.#byOldTask.delete(oldTaskId);
+    return delayed;
   }
 
   get size(): number {
     return this.#byTask.size;
   }
 
-  /** Takes out those that may start now. `stopped`: nothing of the old task runs, or nobody can tell. */
+  /** Takes out the one that waited for this task, which has stopped, unless its time is still to come. */
+  after(oldTaskId: string, nowMs: number): Delayed | undefined {
+    const delayed = this.#byOldTask.get(oldTaskId);
+    return delayed === undefined || nowMs < delayed.startAtMs ? undefined : this.#take(delayed);
+  }
+
+  /** Takes out those that may start now. Looks at all. `stopped`: nothing of the old task runs, or nobody can tell. */
   due(nowMs: number, stopped: (oldTaskId: string) => boolean): Delayed[] {
     const out: Delayed[] = [];
     for (const delayed of this.#byTask.values()) {
       if (nowMs < delayed.startAtMs) continue;
       const patience = nowMs >= delayed.startAtMs + RESTART.oldTaskTimeoutMs;
       if (delayed.oldTaskId !== '' && !patience && !stopped(delayed.oldTaskId)) continue;
-      this.#byTask.delete(delayed.taskId);
-      out.push(delayed);
+      out.push(this.#take(delayed));
     }
     return out;
   }
