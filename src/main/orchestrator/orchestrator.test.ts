@@ -172,6 +172,25 @@ test('[ORC5] replacements start that were written late, for the turns were full 
   noErrors(w);
 });
 
+test('[ORC5] a replacement starts when the task that it waits for is deleted', async () => {
+  using w = await world();
+  const service = await w.service({ mode: replicated(1n) });
+  await w.run();
+  await w.update(service.id, image('another'));
+  const old = w.tasks().find(({ desired }) => desired === TaskState.SHUTDOWN);
+  assert.deepEqual(
+    w.wanted().map(({ desired }) => desired),
+    [TaskState.READY],
+  );
+  await w.store.update((tx) => tx.tasks.remove(old?.id ?? ''));
+  await w.settle();
+  assert.deepEqual(
+    w.wanted().map(({ desired }) => desired),
+    [TaskState.RUNNING],
+  );
+  noErrors(w);
+});
+
 test('[ORC6] the restart condition decides, and a task that ended for good keeps its slot', async () => {
   for (const [condition, end, restarts] of [
     [NONE, TaskState.FAILED, false],
