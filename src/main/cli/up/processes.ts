@@ -35,7 +35,7 @@ export function launch(
   if (existsSync(logFile)) renameSync(logFile, `${logFile}.1`);
   const log = openSync(logFile, 'a', 0o600);
   try {
-    const child = spawn(process.execPath, [entry, ...words], {
+    const child = spawn(entry, words, {
       detached: true,
       stdio: ['ignore', log, log],
       env: { ...process.env, ...environment },
@@ -45,7 +45,7 @@ export function launch(
     const { pid } = child;
     const startedAt = pid === undefined ? undefined : startTimeOf(pid);
     if (pid === undefined || startedAt === undefined) {
-      throw new CommandError(`cannot start ${name}: ${process.execPath} ${entry}`);
+      throw new CommandError(`cannot start ${name}: ${entry}`);
     }
     return { name, pid, startedAt };
   } finally {
