@@ -70,7 +70,7 @@ describe('skein up', { timeout: 240_000 }, () => {
   });
 
   function start(words: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [SKEIN, ...words], {
+    const child = spawn(SKEIN, words, {
       cwd: directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1' },
