@@ -42,6 +42,7 @@ const modules = await Promise.all(
     'operations',
     'raft',
     'raftpb',
+    'replication',
     'resource',
     'snapshot',
     'specs',
@@ -105,7 +106,9 @@ test('every call stands in the schema with its messages, streaming and roles', (
 });
 
 test('only managers may call what is ours alone', () => {
-  const ours = Object.values(SERVICES.Operations);
+  const ours = [SERVICES.Operations, SERVICES.Replication].flatMap((service) =>
+    Object.values(service),
+  );
   assert.ok(ours.length > 0);
   for (const { path, roles } of ours) assert.deepEqual([path, roles], [path, ['swarm-manager']]);
 });

@@ -18,7 +18,7 @@ import type { StoredSnapshot } from './log/durable-log.ts';
 import { knownMembers, type Met, stillMet } from './known-members.ts';
 import { Membership, reachableAddress, type RemovalVerdict } from './membership.ts';
 import { newRaftId } from './raft-id.ts';
-import { raftService, type Sender } from './transport/service.ts';
+import { raftService, replicationService, type Sender } from './transport/service.ts';
 import { RaftTransport } from './transport/transport.ts';
 
 const JOIN = {
@@ -116,7 +116,7 @@ export class RaftGroup {
     });
   }
 
-  /** `Raft` and `RaftMembership`. */
+  /** `Raft`, `Replication` and `RaftMembership`. */
   get services(): readonly Implementation[] {
     const { driver } = this;
     const receiver = {
@@ -127,7 +127,12 @@ export class RaftGroup {
       isHealthy: (raftId: bigint) => this.#transport.isHealthy(raftId),
       receive: driver.receive.bind(driver),
     };
-    return [raftService(receiver, this.#options.logger), this.#membership.service];
+    const { logger } = this.#options;
+    return [
+      raftService(receiver, logger),
+      replicationService(receiver, logger),
+      this.#membership.service,
+    ];
   }
 
   /** Log and group as this member sees them; zeros for what it does not take part in yet. */

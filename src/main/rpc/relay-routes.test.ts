@@ -21,12 +21,19 @@ function answered(entrance: Entrance, at: Place['at'], confirmed: Place['confirm
 }
 
 test('a follower answers raft, health, operations and watches itself', () => {
-  assert.deepEqual(answered('tcp', 'here', 'nothing'), ['Health', 'Operations', 'Raft', 'Watch']);
+  assert.deepEqual(answered('tcp', 'here', 'nothing'), [
+    'Health',
+    'Operations',
+    'Raft',
+    'Replication',
+    'Watch',
+  ]);
   assert.deepEqual(answered('socket', 'here', 'nothing'), [
     'Health',
     'Operations',
     'Raft',
     'RaftMembership',
+    'Replication',
     'Watch',
   ]);
   assert.deepEqual(placeOf({ path: '/elsewhere/Do' }, 'tcp'), { at: 'here', confirmed: 'nothing' });

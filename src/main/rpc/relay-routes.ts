@@ -34,6 +34,7 @@ const PLACES: Readonly<Record<ServiceName, Places>> = {
   Logs: { tcp: 'leader', socket: 'leader' },
   RaftMembership: { tcp: 'leader', socket: 'here' },
   Raft: { tcp: 'here', socket: 'here' },
+  Replication: { tcp: 'here', socket: 'here' },
   Health: { tcp: 'here', socket: 'here' },
   Watch: { tcp: 'here', socket: 'here' },
   // What one manager knows and has on its disk; it tells when no leader can.

@@ -9,19 +9,26 @@ import { testCluster } from '../../ca/testing/identities.ts';
 import { silentLog } from '../../log.ts';
 import { Role } from '../../rpc/authorise.ts';
 import { Channel } from '../../rpc/client.ts';
+import { Code, RpcError } from '../../rpc/errors.ts';
 import { Health } from '../../rpc/health.ts';
 import { type Credentials, type Listener, listenTcp } from '../../rpc/listener.ts';
+import type { Implementation } from '../../rpc/service.ts';
 import { Wire } from '../../rpc/testing/managers.ts';
-import { Peer, PEER_LIMITS } from './peer.ts';
-import { raftService } from './service.ts';
+import { CARRIER_LIMITS } from './carrier.ts';
+import { Peer, PEER_LIMITS, REMOVED_TEXT } from './peer.ts';
+import { raftService, replicationService } from './service.ts';
 
 const ALL_REDIALS_MS = PEER_LIMITS.redialsMax * (PEER_LIMITS.redialPauseMs + 200);
 
 let credentials: Credentials;
 let listener: Listener;
+/** A member that knows SwarmKit's calls only. */
+let plain: Listener;
 let wire: Wire;
 let peer: Peer;
 let arrived = new EventTarget();
+let received: MessageType[] = [];
+let isRemoved = false;
 /** What the peer told. */
 let told: string[] = [];
 let onGone = Promise.withResolvers<void>();
@@ -37,28 +44,47 @@ before(async () => {
     isRemoved: () => false,
     isHealthy: () => Promise.resolve(true),
     meet: () => undefined,
-    receive: () => void arrived.dispatchEvent(new Event('message')),
+    receive: ({ type }: Message) => {
+      if (isRemoved) throw new RpcError(Code.NOT_FOUND, REMOVED_TEXT);
+      received.push(type);
+      arrived.dispatchEvent(new Event('message'));
+    },
   };
-  listener = await listenTcp({
-    host: '127.0.0.1',
-    port: 0,
-    credentials,
-    services: [raftService(receiver, silentLog), health.service],
-    policy: { organization: cluster.organization, isRemoved: () => false },
-    log: silentLog,
-  });
+  const listen = (services: readonly Implementation[]): Promise<Listener> =>
+    listenTcp({
+      host: '127.0.0.1',
+      port: 0,
+      credentials,
+      services,
+      policy: { organization: cluster.organization, isRemoved: () => false },
+      log: silentLog,
+    });
+  const swarmKits = [raftService(receiver, silentLog), health.service];
+  plain = await listen(swarmKits);
+  listener = await listen([...swarmKits, replicationService(receiver, silentLog)]);
 });
-after(() => listener.stop(0));
+after(() => Promise.all([listener.stop(0), plain.stop(0)]));
 
 beforeEach(async () => {
   arrived = new EventTarget();
+  received = [];
+  isRemoved = false;
   told = [];
   onGone = Promise.withResolvers();
   wire = await Wire.to(listener.address);
+  peer = peerAt(wire.address);
+  await deliver();
+});
+afterEach(async () => {
+  peer.close();
+  await wire[Symbol.asyncDispose]();
+});
+
+function peerAt(at: string): Peer {
   const { rootPem, ...identity } = credentials;
-  peer = new Peer({
+  return new Peer({
     raftId: 2n,
-    address: wire.address,
+    address: at,
     ownAddress: () => 'h:1',
     openSnapshot: () => assert.fail('no snapshot is sent'),
     connect: (address, onLost) =>
@@ -74,12 +100,7 @@ beforeEach(async () => {
     },
     log: silentLog,
   });
-  await deliver();
-});
-afterEach(async () => {
-  peer.close();
-  await wire[Symbol.asyncDispose]();
-});
+}
 
 /** Sends a message; resolves when it is there, and the peer known to be reached. */
 async function deliver(): Promise<void> {
@@ -124,4 +145,28 @@ test('a connection that this member itself gives up says nothing either', async 
   wire.cut();
   await sleep(ALL_REDIALS_MS);
   assert.deepEqual(told, []);
+});
+
+test('a member that is reached gets what follows in order', async () => {
+  const types = [MessageType.MsgHeartbeatResp, MessageType.MsgAppResp, MessageType.MsgReadIndex];
+  for (const type of types) peer.send(Message.create({ type, from: 1n, to: 2n }));
+  while (received.length <= types.length) await sleep(1);
+  assert.deepEqual(received.slice(1), types);
+  await deliver();
+});
+
+test('one that knows only SwarmKit’s calls gets every message all the same', async () => {
+  peer.close();
+  peer = peerAt(plain.address);
+  for (let i = 0; i < 3; i += 1) await deliver();
+  assert.equal(received.length, 4);
+  assert.deepEqual(told, []);
+});
+
+test('a member that is removed hears of it by what it sends in one call with others', async () => {
+  isRemoved = true;
+  peer.send(Message.create({ type: MessageType.MsgHeartbeatResp, from: 1n, to: 2n }));
+  await sleep(CARRIER_LIMITS.callMs + 200);
+  assert.deepEqual(told, ['removed', 'unreachable']);
+  assert.equal(peer.active, false);
 });

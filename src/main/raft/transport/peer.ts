@@ -1,7 +1,8 @@
 /**
  * The way to one other member: its queue, its connection, and whether it answers (behaviour rule 3.6).
  *
- * Messages leave in order, several at a time. One that fails says that the peer is not reached; what
+ * Messages leave in order, several at a time: each in a call of its own, or many in one call once a peer
+ * of Skein's own is reached (`carrier.ts`). One that fails says that the peer is not reached; what
  * waits behind it is stale by the time it could leave, and is dropped: raft sends anew.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -11,12 +12,14 @@ import {
   StreamRaftMessageRequest,
 } from '../../../shared/wire/gen/raft.ts';
 import { type Message, MessageType } from '../../../shared/wire/gen/raftpb.ts';
+import { CarryRequest } from '../../../shared/wire/gen/replication.ts';
 import type { Log } from '../../log.ts';
 import { LISTENS_AT } from '../../rpc/authorise.ts';
-import { type Channel, dialFailure } from '../../rpc/client.ts';
+import { type CallOptions, type Channel, dialFailure } from '../../rpc/client.ts';
 import { Code, hasCode } from '../../rpc/errors.ts';
 import { Encoded } from '../../rpc/service.ts';
 import { type SnapshotSource, withSnapshot } from '../snapshot-source.ts';
+import { Carrier } from './carrier.ts';
 import { split } from './chunks.ts';
 
 export const PEER_LIMITS = {
@@ -59,11 +62,18 @@ export type PeerOptions = {
   readonly log: Log;
 };
 
+/** Whether those that come behind a message must not wait for it: who gets it asks whether its sender is there. */
+const needsOwnCall = ({ type }: Message): boolean =>
+  type === MessageType.MsgSnap || type === MessageType.MsgVote || type === MessageType.MsgPreVote;
+
 export class Peer {
   readonly address: string;
   readonly #options: PeerOptions;
   #channel: Channel;
   readonly #queue: Message[] = [];
+  readonly #carrier: Carrier;
+  /** Whether the peer is one of Skein's own, which takes many messages in a call; unless it is not known. */
+  #carries: boolean | undefined;
   #calls = 0;
   #activeSinceMs: number | undefined;
   #closed = false;
@@ -72,6 +82,13 @@ export class Peer {
     this.#options = options;
     this.address = options.address;
     this.#channel = this.#connect();
+    this.#carrier = new Carrier({
+      open: (signal) => this.#channel.service('Replication').Carry(this.#callOptions(signal)),
+      queueMax: PEER_LIMITS.queueMax,
+      timeoutMs: PEER_LIMITS.sendTimeoutMs,
+      onArrived: () => this.#arrived(),
+      onFailed: (error) => this.#notArrived(error),
+    });
   }
 
   /** Whether the last message arrived. */
@@ -86,6 +103,10 @@ export class Peer {
 
   send(message: Message): void {
     if (this.#closed) return;
+    if (this.active && this.#carries === true && !needsOwnCall(message)) {
+      this.#carrier.send(message);
+      return;
+    }
     this.#queue.push(message);
     if (this.#queue.length > PEER_LIMITS.queueMax) this.#failed(new Error('the queue is full'));
     this.#pump();
@@ -113,6 +134,7 @@ export class Peer {
   close(): void {
     this.#closed = true;
     this.#queue.length = 0;
+    this.#carrier.close();
     this.#channel.close();
   }
 
@@ -123,6 +145,7 @@ export class Peer {
   /** Never rejects. A member that is only slow, or whose listener is back, is not gone. */
   async #onLost(): Promise<void> {
     const { raftId, events, log } = this.#options;
+    this.#carries = undefined; // whoever listens there next may be of another version
     for (let dials = 1; dials <= PEER_LIMITS.redialsMax; dials += 1) {
       const failure = await this.#redial();
       if (failure === undefined || this.#closed) return;
@@ -162,19 +185,29 @@ export class Peer {
   }
 
   async #attempt(message: Message): Promise<void> {
-    const { raftId, events, log } = this.#options;
+    const { raftId, events } = this.#options;
+    const isSnapshot = message.type === MessageType.MsgSnap;
     try {
       await this.#call(message);
     } catch (error) {
       if (this.#closed) return;
-      if (hasCode(error, Code.NOT_FOUND) && error.message === REMOVED_TEXT) events.removed();
-      if (message.type === MessageType.MsgSnap) events.snapshot(raftId, false);
-      this.#failed(error);
+      if (isSnapshot) events.snapshot(raftId, false);
+      this.#notArrived(error);
       return;
     }
-    if (!this.active) log.info({ peer: this.address }, 'a member is reached');
+    this.#arrived();
+    if (isSnapshot) events.snapshot(raftId, true);
+  }
+
+  #arrived(): void {
+    if (!this.active) this.#options.log.info({ peer: this.address }, 'a member is reached');
     this.#activeSinceMs ??= performance.now();
-    if (message.type === MessageType.MsgSnap) events.snapshot(raftId, true);
+  }
+
+  #notArrived(error: unknown): void {
+    const isRemoved = hasCode(error, Code.NOT_FOUND) && error.message === REMOVED_TEXT;
+    if (isRemoved) this.#options.events.removed();
+    this.#failed(error);
   }
 
   #failed(error: unknown): void {
@@ -188,6 +221,8 @@ export class Peer {
   }
 
   async #call(message: Message): Promise<void> {
+    const isCarried = message.type !== MessageType.MsgSnap && (await this.#carry(message));
+    if (isCarried) return;
     try {
       await this.#stream(message);
     } catch (error) {
@@ -200,14 +235,30 @@ export class Peer {
     }
   }
 
+  /** Sends a message in the way of Skein's own peers. @returns false when this is none */
+  async #carry(message: Message): Promise<boolean> {
+    if (this.#carries === false) return false;
+    const late = AbortSignal.timeout(PEER_LIMITS.sendTimeoutMs);
+    try {
+      const call = this.#channel.service('Replication').Carry(this.#callOptions(late));
+      await call.write(new Encoded(CarryRequest.encode({ message })));
+      await call.finish();
+    } catch (error) {
+      if (!hasCode(error, Code.UNIMPLEMENTED)) throw error;
+      return (this.#carries = false);
+    }
+    return (this.#carries = true);
+  }
+
+  #callOptions(signal: AbortSignal): CallOptions {
+    return { signal, metadata: { [LISTENS_AT]: this.#options.ownAddress() } };
+  }
+
   async #stream(message: Message): Promise<void> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), PEER_LIMITS.sendTimeoutMs);
     try {
-      const call = this.#channel.service('Raft').StreamRaftMessage({
-        signal: late.signal,
-        metadata: { [LISTENS_AT]: this.#options.ownAddress() },
-      });
+      const call = this.#channel.service('Raft').StreamRaftMessage(this.#callOptions(late.signal));
       for await (const piece of this.#pieces(message)) {
         timer.refresh();
         await call.write(new Encoded(StreamRaftMessageRequest.encode({ message: piece })));

@@ -4,7 +4,7 @@ import { ResolveAddressRequest, RaftMember } from '../../../shared/wire/gen/raft
 import { Message, MessageType } from '../../../shared/wire/gen/raftpb.ts';
 import { silentLog } from '../../log.ts';
 import { Code, hasCode } from '../../rpc/errors.ts';
-import { raftService } from './service.ts';
+import { raftService, replicationService, type Receiver } from './service.ts';
 
 const CALLER = {
   nodeId: 'n2',
@@ -22,17 +22,16 @@ function bench() {
   const members = [1n, 2n].map((raftId) =>
     RaftMember.create({ raftId, nodeId: `n${raftId}`, addr: `10.0.0.${raftId}:2377` }),
   );
-  const { methods } = raftService(
-    {
-      raftId: () => 1n,
-      members: () => members,
-      isRemoved: (raftId) => raftId === 9n,
-      meet: (member) => members.push(member),
-      isHealthy: async (raftId) => healthy.has(raftId),
-      receive: (message) => received.push(message),
-    },
-    silentLog,
-  );
+  const receiver: Receiver = {
+    raftId: () => 1n,
+    members: () => members,
+    isRemoved: (raftId) => raftId === 9n,
+    meet: (member) => members.push(member),
+    isHealthy: async (raftId) => healthy.has(raftId),
+    receive: (message) => received.push(message),
+  };
+  const services = [raftService(receiver, silentLog), replicationService(receiver, silentLog)];
+  const methods = services.flatMap((service) => service.methods);
   const call = async (name: string, request: unknown, caller = CALLER): Promise<unknown> => {
     const found = methods.find(({ method }) => method.path.endsWith(`/${name}`));
     return found?.handler(request, caller, new AbortController().signal);
@@ -54,6 +53,24 @@ test('a message for this member is taken, over a stream too', async () => {
   assert.deepEqual(
     received.map(({ type }) => type),
     [MessageType.MsgHeartbeat, MessageType.MsgApp],
+  );
+});
+
+test('of many messages in one call each counts when it comes', async () => {
+  const { received, call } = bench();
+  const message = Message.create({ type: MessageType.MsgApp, to: 1n, from: 2n });
+  async function* messages(): AsyncIterable<unknown> {
+    for (let commit = 1; commit <= 3; commit += 1) {
+      yield { message: { ...message, commit } };
+      assert.equal(received.length, commit);
+    }
+    yield { message: { ...message, to: 3n } };
+    yield { message: { ...message, from: 9n } };
+  }
+  await assert.rejects(call('Carry', messages()), /removed from the cluster/);
+  assert.deepEqual(
+    received.map(({ commit }) => commit),
+    [1, 2, 3],
   );
 });
 

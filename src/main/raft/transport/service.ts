@@ -1,4 +1,4 @@
-/** The `Raft` service: what other members send (behaviour rule 3.5). */
+/** What other members send: by SwarmKit's `Raft` (behaviour rule 3.5), and many in one call by `Replication`. */
 import { RaftMember } from '../../../shared/wire/gen/raft.ts';
 import { type Message, MessageType } from '../../../shared/wire/gen/raftpb.ts';
 import { WireError } from '../../../shared/wire/runtime.ts';
@@ -95,6 +95,15 @@ export function raftService(receiver: Receiver, log: Log): Implementation {
       const member = receiver.members().find((known) => known.raftId === raftId);
       if (member !== undefined) return { addr: member.addr };
       throw new RpcError(Code.NOT_FOUND, `member ${raftId.toString(16)} not found`);
+    },
+  });
+}
+
+export function replicationService(receiver: Receiver, log: Log): Implementation {
+  return implement('Replication', {
+    Carry: async (messages, caller) => {
+      for await (const { message } of messages) await take(receiver, message, caller, log);
+      return {};
     },
   });
 }

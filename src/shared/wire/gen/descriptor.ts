@@ -1512,6 +1512,8 @@ export const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
   ],
   'skein.v1.LeaveClusterRequest': [['force', 'force', 1, 'bool', 'optional']],
   'skein.v1.LeaveClusterResponse': [],
+  'skein.v1.CarryRequest': [['message', 'message', 1, 'raftpb.Message', 'optional']],
+  'skein.v1.CarryResponse': [],
 };
 
 export const ENUMS: Readonly<Record<string, Readonly<Record<string, number>>>> = {

@@ -149,6 +149,7 @@ import {
   StatusRequest,
   StatusResponse,
 } from './operations.ts';
+import { CarryRequest, CarryResponse } from './replication.ts';
 
 /** Every service: its methods with path, message types, streaming and the roles that may call. */
 export const SERVICES = {
@@ -724,6 +725,16 @@ export const SERVICES = {
       request: LeaveClusterRequest,
       response: LeaveClusterResponse,
       requestStream: false,
+      responseStream: false,
+      roles: ['swarm-manager'],
+    },
+  },
+  Replication: {
+    Carry: {
+      path: '/skein.v1.Replication/Carry',
+      request: CarryRequest,
+      response: CarryResponse,
+      requestStream: true,
       responseStream: false,
       roles: ['swarm-manager'],
     },
