@@ -53,6 +53,7 @@ const unit = [
   'test/transcripts/*.test.ts',
   'test/support/*.test.ts',
   'test/chaos/*.test.ts',
+  'bench/**/*.test.ts',
 ];
 
 const STAGES: readonly Stage[] = [

@@ -2,29 +2,43 @@
  * One session of a simulated worker: the conversations that a stock engine has with its manager, over
  * a connection of its own (behaviour rule 11.1). The first that ends, ends the session.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SESSION } from '../../src/main/agent/session.ts';
+import type { ManagerTarget } from '../../src/main/rpc/connection.ts';
+import {
+  AssignmentsRequest,
+  HeartbeatRequest,
+  HeartbeatResponse,
+  SessionMessage,
+  SessionRequest,
+} from '../../src/shared/wire/gen/dispatcher.ts';
+import { SERVICES } from '../../src/shared/wire/gen/services.ts';
 import { durationMs } from '../../src/shared/model/time.ts';
-import { Channel, messagesOf, type ServiceClient } from '../../src/main/rpc/client.ts';
-import { Code, RpcError } from '../../src/main/rpc/errors.ts';
-import { Encoded } from '../../src/main/rpc/service.ts';
-import { AssignmentsRequest, type SessionRequest } from '../../src/shared/wire/gen/dispatcher.ts';
+import { CrowdConnection, type Headers, headersOf } from './connection.ts';
 import { clockMs } from './messages.ts';
 
 /** Why everything of a session ends that was closed: made once, since thousands are in a few seconds. */
-const CLOSED = new RpcError(Code.CANCELLED, 'the session was closed');
+const CLOSED = new Error('the session was closed');
+const LATE = new Error('the manager did not answer in time');
+const REFUSED = new Error('the manager refused a call');
 
-const ASSIGNMENTS = '/docker.swarmkit.v1.Dispatcher/Assignments';
+const { Dispatcher, LogBroker } = SERVICES;
+const HEADERS = {
+  session: headersOf(Dispatcher.Session),
+  heartbeat: headersOf(Dispatcher.Heartbeat, SESSION.heartbeatTimeoutMs),
+  assignments: headersOf(Dispatcher.Assignments),
+  report: headersOf(Dispatcher.UpdateTaskStatus),
+  subscriptions: headersOf(LogBroker.ListenSubscriptions),
+} as const;
+
+/** A `ListenSubscriptionsRequest`, which has no fields. */
+const NO_FIELDS = new Uint8Array();
 
 export type SessionOptions = {
-  /** `host:port`. */
-  readonly address: string;
-  readonly rootPem: string;
-  /** The same object for each session of a worker. */
-  readonly identity: { readonly certificatePem: string; readonly keyPem: string };
+  /** The same identity, as an object, for each session of a worker. */
+  readonly target: ManagerTarget;
   /** With the id of the session before, if there was one. */
   readonly request: SessionRequest;
-  /** An `AssignmentsMessage` has come. */
+  /** An `AssignmentsMessage` has come; the bytes are valid until this returns. */
   readonly onAssignments: (bytes: Uint8Array) => void;
   /** A heartbeat was answered, after so long. */
   readonly onBeat: (ms: number) => void;
@@ -32,19 +46,19 @@ export type SessionOptions = {
 
 export class CrowdSession {
   readonly #options: SessionOptions;
-  readonly #channel: Channel;
-  readonly #dispatcher: ServiceClient<'Dispatcher'>;
-  readonly #stop = new AbortController();
+  readonly #registered = Promise.withResolvers<void>();
   readonly #told = Promise.withResolvers<void>();
-  readonly #refused = Promise.withResolvers<never>();
+  readonly #ended = Promise.withResolvers<never>();
+  #connection: CrowdConnection | undefined;
+  /** For what is due next: the manager's answer, or the next heartbeat. */
+  #timer: NodeJS.Timeout | undefined;
+  #isOver = false;
   #id = '';
 
   constructor(options: SessionOptions) {
-    const { address, rootPem, identity } = options;
     this.#options = options;
-    this.#channel = new Channel({ to: 'manager', address, rootPem, identity });
-    this.#dispatcher = this.#channel.service('Dispatcher');
-    this.#refused.promise.catch(() => undefined); // told by `run`
+    this.#registered.promise.catch(() => undefined); // told by `ended` as well
+    this.#ended.promise.catch(() => undefined);
   }
 
   get id(): string {
@@ -52,19 +66,14 @@ export class CrowdSession {
   }
 
   /** Registers. @throws when the manager does not answer, or too late. */
-  async open(): Promise<AsyncIterator<unknown>> {
-    const { signal } = this.#stop;
-    const stream = this.#dispatcher.Session(this.#options.request, { signal });
-    const messages = stream[Symbol.asyncIterator]();
-    const timer = setTimeout(() => this.close(), SESSION.initiationMs);
-    try {
-      const { value, done } = await messages.next();
-      if (done === true) throw new Error('the manager ended the session at once');
-      this.#id = value.sessionId;
-      return messages;
-    } finally {
-      clearTimeout(timer);
-    }
+  open(): Promise<void> {
+    this.#timer = setTimeout(() => this.#end(LATE), SESSION.initiationMs);
+    this.#connection = new CrowdConnection(
+      this.#options.target,
+      () => this.#register(),
+      (error) => this.#end(error),
+    );
+    return this.#registered.promise;
   }
 
   /** Resolves once the worker was told of its tasks. */
@@ -72,69 +81,93 @@ export class CrowdSession {
     return this.#told.promise;
   }
 
-  /** Goes on with what `open` began until it ends, which is always an error. */
-  async run(messages: AsyncIterator<unknown>): Promise<never> {
-    try {
-      await Promise.race([
-        this.#drain(messages),
-        this.#heartbeats(),
-        this.#assignments(),
-        this.#subscriptions(),
-        this.#refused.promise,
-      ]);
-      throw new Error('the manager ended a stream');
-    } finally {
-      this.close();
-    }
+  /** Rejects with why the session ended. */
+  get ended(): Promise<never> {
+    return this.#ended.promise;
+  }
+
+  /** Goes on after `open`. */
+  run(): void {
+    this.#beat();
+    this.#follow(
+      HEADERS.assignments,
+      AssignmentsRequest.encode({ sessionId: this.#id }),
+      (bytes) => {
+        this.#options.onAssignments(bytes);
+        this.#told.resolve();
+      },
+    );
+    this.#follow(HEADERS.subscriptions, NO_FIELDS, () => undefined);
   }
 
   /** Sends an `UpdateTaskStatusRequest`. A refused one ends the session. */
-  async report(bytes: Uint8Array): Promise<void> {
-    try {
-      const { signal } = this.#stop;
-      await this.#dispatcher.UpdateTaskStatus(new Encoded(bytes), { signal });
-    } catch (error) {
-      this.#refused.reject(error);
-      throw error;
-    }
+  report(bytes: Uint8Array): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#ask(HEADERS.report, bytes, () => resolve(), reject);
+    return promise;
   }
 
   /** Cuts the connection: the manager is told nothing. */
   close(): void {
-    if (this.#stop.signal.aborted) return;
-    this.#stop.abort(CLOSED);
-    this.#channel.close(CLOSED);
+    this.#end(CLOSED);
   }
 
-  async #drain(messages: AsyncIterator<unknown>): Promise<void> {
-    while ((await messages.next()).done !== true);
+  #end(error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#registered.reject(error);
+    this.#ended.reject(error);
+    this.#connection?.close();
   }
 
-  async #heartbeats(): Promise<void> {
-    const { signal } = this.#stop;
-    const options = { signal, timeoutMs: SESSION.heartbeatTimeoutMs };
-    for (;;) {
-      const startMs = clockMs();
-      const { period } = await this.#dispatcher.Heartbeat({ sessionId: this.#id }, options);
+  #register(): void {
+    this.#follow(HEADERS.session, SessionRequest.encode(this.#options.request), (bytes) => {
+      if (this.#id !== '') return;
+      this.#id = SessionMessage.decode(bytes).sessionId;
+      clearTimeout(this.#timer);
+      this.#registered.resolve();
+    });
+  }
+
+  #beat(): void {
+    const startMs = clockMs();
+    this.#timer = setTimeout(() => this.#end(LATE), SESSION.heartbeatTimeoutMs);
+    this.#ask(HEADERS.heartbeat, HeartbeatRequest.encode({ sessionId: this.#id }), (bytes) => {
+      clearTimeout(this.#timer);
       this.#options.onBeat(clockMs() - startMs);
-      await sleep(Math.max(durationMs(period), SESSION.heartbeatPeriodMinMs), undefined, {
-        signal,
-      });
-    }
+      const periodMs = durationMs(HeartbeatResponse.decode(bytes).period);
+      const delayMs = Math.max(periodMs, SESSION.heartbeatPeriodMinMs);
+      this.#timer = setTimeout(() => this.#beat(), delayMs);
+    });
   }
 
-  async #assignments(): Promise<void> {
-    const call = await this.#channel.open(ASSIGNMENTS, { signal: this.#stop.signal });
-    call.finish(AssignmentsRequest.encode({ sessionId: this.#id }));
-    for await (const bytes of messagesOf(call)) {
-      this.#options.onAssignments(bytes);
-      this.#told.resolve();
-    }
+  /** A call with a stream of answers, whose end is the session's. */
+  #follow(headers: Headers, request: Uint8Array, onMessage: (bytes: Buffer) => void): void {
+    this.#connection?.call(headers, request, {
+      onMessage,
+      onEnd: () => this.#end(new Error('the manager ended a stream')),
+    });
   }
 
-  async #subscriptions(): Promise<void> {
-    const broker = this.#channel.service('LogBroker');
-    const { signal } = this.#stop;
-    for await (const _ of broker.ListenSubscriptions({}, { signal })) continue;
+  /** A call with one answer; without, the session ends. */
+  #ask(
+    headers: Headers,
+    request: Uint8Array,
+    onAnswer: (bytes: Buffer) => void,
+    onRefused?: (error: Error) => void,
+  ): void {
+    let isAnswered = false;
+    this.#connection?.call(headers, request, {
+      onMessage: (bytes) => {
+        isAnswered = true;
+        onAnswer(bytes);
+      },
+      onEnd: () => {
+        if (isAnswered) return;
+        this.#end(REFUSED);
+        onRefused?.(REFUSED);
+      },
+    });
   }
 }

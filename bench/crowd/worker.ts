@@ -104,9 +104,7 @@ export class CrowdWorker {
     await pace.turn();
     this.#stop.signal.throwIfAborted();
     const session = new CrowdSession({
-      address,
-      rootPem: credentials.rootPem,
-      identity: credentials,
+      target: { to: 'manager', address, rootPem: credentials.rootPem, identity: credentials },
       request: SessionRequest.create({
         description: this.#description,
         sessionId: this.#sessionId,
@@ -117,11 +115,12 @@ export class CrowdWorker {
     this.#session = session;
     tally.tried();
     try {
-      const messages = await session.open();
+      await session.open();
       this.#sessionId = session.id;
       this.#backoff.reset();
       this.#reports.open(session);
-      const ended = session.run(messages);
+      session.run();
+      const { ended } = session;
       await Promise.race([session.told, ended]);
       tally.opened();
       void ended.catch(() => tally.closed());

@@ -73,7 +73,7 @@ function parseAddress(address: string): { readonly host: string; readonly port: 
 
 const TLS_VERSION_MIN = 'TLSv1.2';
 
-type ManagerTarget = Extract<ChannelTarget, { to: 'manager' }>;
+export type ManagerTarget = Extract<ChannelTarget, { to: 'manager' }>;
 
 /** What TLS needs of an identity and its root, which takes as long to make as half a handshake. */
 const contexts = new WeakMap<
@@ -120,7 +120,7 @@ const placeOf = (target: ChannelTarget): string =>
  * object of the whole chain to compare it, which takes it longer than to check a signature. Where OpenSSL
  * says no, Node says why.
  */
-function connectToManager(target: ManagerTarget): tls.TLSSocket {
+export function connectToManager(target: ManagerTarget): tls.TLSSocket {
   const checkServerIdentity = (name: string): Error | undefined => {
     const shown = socket.getPeerX509Certificate();
     if (shown === undefined) return new Error('the server showed no certificate');
