@@ -75,9 +75,11 @@ export class PlainHeap implements PlacementEngine {
         return;
       case 'gone':
         return message.tasks.forEach((task) => this.#release(task));
+      case 'shapesGone':
+        message.shapes.forEach((shape) => this.#groups.delete(shape));
+        return;
       case 'nodeGone':
       case 'profileGone':
-      case 'shapesGone':
       case 'confirm':
       case 'held':
       case 'inactive':

@@ -1,5 +1,6 @@
 /** A scenario as messages: written down once, with the decisions of the plain heap, then played. */
 import assert from 'node:assert/strict';
+import { Numbers } from '../../src/main/pools/placement-numbers.ts';
 import { settle, type Change, type PlacementEngine } from './engine.ts';
 import { PlainHeap } from './plain-heap.ts';
 import type { Grouping, Scenario } from './scenarios.ts';
@@ -65,13 +66,17 @@ class Writer {
   readonly #grouping: Grouping;
   readonly #heap = new PlainHeap();
   readonly #nodeOf = new Map<number, number>();
+  /** The shape of each task that has one of its own. */
+  readonly #shapeOf = new Map<number, number>();
+  /** As main gives them: what is gone leaves its number to another, a turn later. */
+  readonly #taskNumbers = new Numbers();
+  readonly #shapeNumbers = new Numbers();
+  #turn = 0;
   readonly #before: Change[][] = [];
   readonly #parts: Change[][] = [];
   readonly #tasks: number[] = [];
   readonly #nodes: number[] = [];
   #part: Change[] = [];
-  #nextTask = 0;
-  #nextShape = 0;
 
   constructor(scenario: Scenario, grouping: Grouping) {
     this.#scenario = scenario;
@@ -114,6 +119,9 @@ class Writer {
   }
 
   #settle(): void {
+    const turn = this.#turn++;
+    this.#taskNumbers.passed(turn);
+    this.#shapeNumbers.passed(turn);
     settle(this.#heap, (tasks, nodes) => {
       for (const [i, task] of tasks.entries()) {
         this.#tasks.push(task);
@@ -124,11 +132,11 @@ class Writer {
   }
 
   #newTasks(count: number): Int32Array {
-    return Int32Array.from({ length: count }, () => this.#nextTask++);
+    return Int32Array.from({ length: count }, () => this.#taskNumbers.take());
   }
 
   #newShapes(count: number, profileOf: (index: number) => number): Int32Array {
-    const shapes = Int32Array.from({ length: count }, () => this.#nextShape++);
+    const shapes = Int32Array.from({ length: count }, () => this.#shapeNumbers.take());
     const profiles = Int32Array.from({ length: count }, (_, i) => profileOf(i));
     this.#say({ t: 'shapes', shapes, services: shapes, profiles });
     return shapes;
@@ -147,7 +155,25 @@ class Writer {
       services.length === 0
         ? this.#newShapes(count, (i) => i % profiles.length)
         : Int32Array.from({ length: count }, (_, i) => services[i % services.length] ?? 0);
-    this.#say({ t: 'place', tasks: this.#newTasks(count), shapes });
+    const tasks = this.#newTasks(count);
+    if (services.length === 0) tasks.forEach((task, i) => this.#shapeOf.set(task, shapes[i] ?? 0));
+    this.#say({ t: 'place', tasks, shapes });
+  }
+
+  /** Tasks are no more, nor are the shapes that only they had. */
+  #lose(tasks: readonly number[]): void {
+    const shapes: number[] = [];
+    for (const task of tasks) {
+      this.#nodeOf.delete(task);
+      this.#taskNumbers.release(task, this.#turn);
+      const shape = this.#shapeOf.get(task);
+      if (shape === undefined) continue;
+      this.#shapeOf.delete(task);
+      this.#shapeNumbers.release(shape, this.#turn);
+      shapes.push(shape);
+    }
+    this.#say({ t: 'gone', tasks: Int32Array.from(tasks) });
+    if (shapes.length > 0) this.#say({ t: 'shapesGone', shapes: Int32Array.from(shapes) });
   }
 
   #flap(round: number, services: Int32Array): void {
@@ -164,8 +190,7 @@ class Writer {
       this.#say({ t: 'node', node, facts: { ...factsOf(node), available: false } });
     }
     const lost = [...this.#nodeOf].filter(([, node]) => gone.has(node)).map(([task]) => task);
-    for (const task of lost) this.#nodeOf.delete(task);
-    this.#say({ t: 'gone', tasks: Int32Array.from(lost) });
+    this.#lose(lost);
     this.#place(lost.length, services);
     this.#settle();
   }
