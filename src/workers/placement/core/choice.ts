@@ -25,10 +25,10 @@ export class Choice {
   readonly #tally: Tally;
   #service = -1;
   #profile: CompiledProfile | undefined;
-  /** Active tasks of the service on each node, during the search; otherwise 0. */
-  #replicas = new Int32Array(0);
-  /** The tally's entry of each node with replicas. */
-  #entries = new Int32Array(0);
+  /** Nodes for which all columns have room. */
+  #room = 0;
+  /** For each node the active tasks of the service, during the search, otherwise 0; and the tally's entry of them. */
+  #counted = new Int32Array(0);
   /** Failures on each tainted node, during the search; otherwise 0. */
   #taint = new Int32Array(0);
   #links = new Int32Array(0);
@@ -78,10 +78,10 @@ export class Choice {
     this.#eligible = of.eligible;
     this.#left = of.tasks;
     const { size } = this.nodes;
-    if (size > this.#replicas.length) this.#grow(size);
+    if (size > this.#room) this.#grow(size);
     this.#before = this.#tally.nodes(service);
     this.#markedCount = this.#before;
-    this.#tally.list(service, this.#marked, this.#replicas, this.#entries);
+    this.#tally.list(service, this.#marked, this.#counted);
   }
 
   /** Goes on with the search that was not ended, for so many tasks more. */
@@ -92,7 +92,8 @@ export class Choice {
   end(): void {
     const marked = this.#marked;
     const count = this.#markedCount;
-    for (let i = 0; i < count; i++) this.#replicas[marked[i] ?? 0] = 0;
+    const counted = this.#counted;
+    for (let i = 0; i < count; i++) counted[2 * marked[i]!] = 0;
     if (this.#hasTaint) for (let i = 0; i < count; i++) this.#taint[marked[i] ?? 0] = 0;
     this.#hasTaint = false;
     this.#markedCount = 0;
@@ -123,22 +124,23 @@ export class Choice {
 
   /** Counts one more task of the service on the node. @returns the tally's entry */
   gain(node: number): number {
-    const replicas = this.replicas(node);
-    let entry = this.#entries[node] ?? 0;
+    const counted = this.#counted;
+    const replicas = counted[2 * node]!;
+    let entry = counted[2 * node + 1]!;
     this.#left--;
     if (replicas === 0) {
       if (this.taint(node) === 0) this.#marked[this.#markedCount++] = node;
       entry = this.#tally.insert(this.#service, node);
-      this.#entries[node] = entry;
+      counted[2 * node + 1] = entry;
     } else {
       this.#tally.add(entry, 1);
     }
-    this.#replicas[node] = replicas + 1;
+    counted[2 * node] = replicas + 1;
     return entry;
   }
 
   replicas(node: number): number {
-    return this.#replicas[node] ?? 0;
+    return this.#counted[2 * node] ?? 0;
   }
 
   taint(node: number): number {
@@ -152,7 +154,6 @@ export class Choice {
    */
   countLevels(filing: Pick<Filing, 'isEligible'>): number {
     const marked = this.#marked;
-    const replicas = this.#replicas;
     let counted = 0;
     // Most are of one level: it is counted once for all that come in a row.
     let level = 0;
@@ -161,9 +162,10 @@ export class Choice {
       const node = marked[i]!;
       if (!filing.isEligible(node) || this.taint(node) !== 0) continue;
       counted++;
-      if (replicas[node] !== level) {
+      const replicas = this.replicas(node);
+      if (replicas !== level) {
         this.countLevel(level, inRow);
-        level = replicas[node]!;
+        level = replicas;
         inRow = 0;
       }
       inRow++;
@@ -230,10 +232,10 @@ export class Choice {
   }
 
   #grow(size: number): void {
-    this.#replicas = grownInt32(this.#replicas, size);
-    this.#entries = grownInt32(this.#entries, size);
-    this.#taint = grownInt32(this.#taint, size);
-    this.#links = grownInt32(this.#links, size);
-    this.#marked = grownInt32(this.#marked, size);
+    this.#room = size + (size >> 2);
+    this.#counted = grownInt32(this.#counted, 2 * this.#room - 1);
+    this.#taint = grownInt32(this.#taint, this.#room - 1);
+    this.#links = grownInt32(this.#links, this.#room - 1);
+    this.#marked = grownInt32(this.#marked, this.#room - 1);
   }
 }

@@ -661,3 +661,19 @@ test('[PL56] a service goes on where its last turn ended, unless something happe
   bench.place(shape);
   assert.deepEqual(sorted(bench.decide()), [0, 5]);
 });
+
+test('[PL10] a service is spread evenly while the cluster grows node by node', () => {
+  const bench = new Bench();
+  const other = bench.shape();
+  const shape = bench.shape();
+  for (let node = 0; node < 100; node++) {
+    bench.node(node, nodeFacts());
+    // The later a node comes, the emptier it is: only what the service has there speaks against it.
+    for (let i = node; i < 100; i += 10) bench.hold(other, node);
+    bench.place(shape, 2);
+    assert.deepEqual(bench.decide(), [node, node]);
+  }
+  bench.place(shape, 200);
+  const nodes = bench.decide();
+  for (const half of [nodes.slice(0, 100), nodes.slice(100)]) assert.equal(new Set(half).size, 100);
+});

@@ -8,20 +8,23 @@ import { grownInt32, grownUint8 } from '../../../shared/kit/columns.ts';
 
 const NONE = -1;
 
-/** An entry: the service, then these. */
-const ENTRY = 6;
-const NODE = 1;
-const COUNT = 2;
+/** An entry: the node, then these. Four words, of which none lies in two lines of the processor's cache. */
+const ENTRY = 4;
+const COUNT = 1;
 /** Next entry of the service, or of the free list. */
-const NEXT = 3;
-const PREVIOUS = 4;
-const NEXT_IN_BUCKET = 5;
+const NEXT = 2;
+const PREVIOUS = 3;
+
+/** What a walk along a service does not need: the service, and the next entry of the hash bucket. */
+const OWNER = 2;
+const NEXT_IN_BUCKET = 1;
 
 /** Length up to which a chain is walked. */
 const WALKED_MAX = 8;
 
 export class Tally {
   #entries = new Int32Array(64 * ENTRY);
+  #owners = new Int32Array(64 * OWNER);
   /** First entry of each service, one too high; 0 for none. */
   #first = new Int32Array(64);
   /** Entries of each service. */
@@ -46,6 +49,7 @@ export class Tally {
   reservePairs(count: number): void {
     // Entries that are free again are taken first.
     this.#entries = grownInt32(this.#entries, (this.#live + count) * ENTRY - 1);
+    this.#owners = grownInt32(this.#owners, (this.#live + count) * OWNER - 1);
   }
 
   /** Number of pairs that have a task. */
@@ -73,8 +77,8 @@ export class Tally {
     const entries = this.#entries;
     const at = entry * ENTRY;
     const first = (this.#first[service] ?? 0) - 1;
-    entries[at] = service;
-    entries[at + NODE] = node;
+    this.#owners[entry * OWNER] = service;
+    entries[at] = node;
     entries[at + COUNT] = 1;
     entries[at + NEXT] = first;
     entries[at + PREVIOUS] = NONE;
@@ -110,24 +114,24 @@ export class Tally {
   }
 
   /**
-   * Lists the nodes of a service, newest pair first; and writes for each, into columns by node, the
-   * count and the entry. The list and the columns must have room.
+   * Lists the nodes of a service, newest pair first; and writes for each, into a column of two words by
+   * node, the count and the entry. The list and the column must have room.
    */
-  list(service: number, nodes: Int32Array, counts: Int32Array, entryOf: Int32Array): void {
+  list(service: number, nodes: Int32Array, counted: Int32Array): void {
     const entries = this.#entries;
     let entry = this.first(service);
     for (let i = 0; entry !== NONE; i++) {
       const at = entry * ENTRY;
-      const node = entries[at + NODE] ?? 0;
+      const node = entries[at]!;
       nodes[i] = node;
-      counts[node] = entries[at + COUNT] ?? 0;
-      entryOf[node] = entry;
-      entry = entries[at + NEXT] ?? NONE;
+      counted[2 * node] = entries[at + COUNT]!;
+      counted[2 * node + 1] = entry;
+      entry = entries[at + NEXT]!;
     }
   }
 
   nodeAt(entry: number): number {
-    return this.#entries[entry * ENTRY + NODE] ?? 0;
+    return this.#entries[entry * ENTRY] ?? 0;
   }
 
   countAt(entry: number): number {
@@ -141,12 +145,12 @@ export class Tally {
       if (length <= WALKED_MAX) return this.#walk(service, node);
       this.#hashService(service);
     }
-    const entries = this.#entries;
+    const owners = this.#owners;
     let entry = (this.#buckets[this.#bucket(service, node)] ?? 0) - 1;
     while (entry !== NONE) {
-      const at = entry * ENTRY;
-      if (entries[at] === service && entries[at + NODE] === node) return entry;
-      entry = entries[at + NEXT_IN_BUCKET] ?? NONE;
+      const at = entry * OWNER;
+      if (owners[at] === service && this.nodeAt(entry) === node) return entry;
+      entry = owners[at + NEXT_IN_BUCKET] ?? NONE;
     }
     return NONE;
   }
@@ -170,7 +174,7 @@ export class Tally {
   #remove(entry: number): void {
     const entries = this.#entries;
     const at = entry * ENTRY;
-    const service = entries[at] ?? 0;
+    const service = this.#owners[entry * OWNER] ?? 0;
     if (this.#isHashed[service] === 1) this.#unhash(entry);
     const next = entries[at + NEXT] ?? NONE;
     const previous = entries[at + PREVIOUS] ?? NONE;
@@ -205,37 +209,37 @@ export class Tally {
 
   #link(entry: number): void {
     const bucket = this.#bucketOf(entry);
-    this.#entries[entry * ENTRY + NEXT_IN_BUCKET] = (this.#buckets[bucket] ?? 0) - 1;
+    this.#owners[entry * OWNER + NEXT_IN_BUCKET] = (this.#buckets[bucket] ?? 0) - 1;
     this.#buckets[bucket] = entry + 1;
   }
 
   #unhash(entry: number): void {
     this.#hashed--;
-    const entries = this.#entries;
+    const owners = this.#owners;
     const bucket = this.#bucketOf(entry);
-    const after = entries[entry * ENTRY + NEXT_IN_BUCKET] ?? NONE;
+    const after = owners[entry * OWNER + NEXT_IN_BUCKET] ?? NONE;
     let at = (this.#buckets[bucket] ?? 0) - 1;
     if (at === entry) {
       this.#buckets[bucket] = after + 1;
       return;
     }
-    while (entries[at * ENTRY + NEXT_IN_BUCKET] !== entry) {
-      at = entries[at * ENTRY + NEXT_IN_BUCKET] ?? NONE;
+    while (owners[at * OWNER + NEXT_IN_BUCKET] !== entry) {
+      at = owners[at * OWNER + NEXT_IN_BUCKET] ?? NONE;
     }
-    entries[at * ENTRY + NEXT_IN_BUCKET] = after;
+    owners[at * OWNER + NEXT_IN_BUCKET] = after;
   }
 
   #bucketOf(entry: number): number {
-    return this.#bucket(this.#entries[entry * ENTRY] ?? 0, this.nodeAt(entry));
+    return this.#bucket(this.#owners[entry * OWNER] ?? 0, this.nodeAt(entry));
   }
 
   #rehash(): void {
     const before = this.#buckets;
-    const entries = this.#entries;
+    const owners = this.#owners;
     this.#buckets = new Int32Array(before.length * 2);
     for (const first of before) {
       for (let entry = first - 1; entry !== NONE;) {
-        const next = entries[entry * ENTRY + NEXT_IN_BUCKET] ?? NONE;
+        const next = owners[entry * OWNER + NEXT_IN_BUCKET] ?? NONE;
         this.#link(entry);
         entry = next;
       }
