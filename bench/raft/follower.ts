@@ -3,7 +3,12 @@ import { watchStrain, type Strain } from './strain.ts';
 import { startMember, type Contents, type MemberOptions } from './member.ts';
 
 export type ToFollower =
-  | { readonly t: 'start'; readonly options: Omit<MemberOptions, 'services'> }
+  | {
+      readonly t: 'start';
+      readonly options: Omit<MemberOptions, 'services'>;
+      /** To watch what it does to the process, which takes some of its time itself. */
+      readonly watched: boolean;
+    }
   /** Asks for the contents, once this index is applied. */
   | { readonly t: 'contents'; readonly index: number }
   | { readonly t: 'saves' }
@@ -21,13 +26,14 @@ const LOOK_MS = 5;
 const reply = (message: FromFollower): void => void process.send?.(message);
 
 const { promise: first, resolve } =
-  Promise.withResolvers<Extract<ToFollower, { readonly t: 'start' }>['options']>();
-process.on('message', (message: ToFollower) => message.t === 'start' && resolve(message.options));
-const member = await startMember(await first);
-const strain = watchStrain(); // a new log is made, and opened, before anything is served
+  Promise.withResolvers<Extract<ToFollower, { readonly t: 'start' }>>();
+process.on('message', (message: ToFollower) => message.t === 'start' && resolve(message));
+const { options, watched } = await first;
+const member = await startMember(options);
+const strain = watched ? watchStrain() : undefined; // a new log is made, and opened, before anything is served
 process.on('message', (message: ToFollower) => {
   if (message.t === 'saves') reply({ t: 'saves', saves: member.saved().saves });
-  if (message.t === 'strain') reply({ t: 'strain', strain: strain.stop() });
+  if (message.t === 'strain' && strain !== undefined) reply({ t: 'strain', strain: strain.stop() });
   if (message.t !== 'contents') return;
   const look = setInterval(() => {
     if (member.store.appliedIndex < message.index) return;

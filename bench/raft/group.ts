@@ -27,10 +27,10 @@ class Follower implements AsyncDisposable {
     this.#process = child;
   }
 
-  static async start(options: Omit<MemberOptions, 'services'>): Promise<Follower> {
+  static async start(options: Omit<MemberOptions, 'services'>, watched = false): Promise<Follower> {
     const file = fileURLToPath(new URL('./follower.ts', import.meta.url));
     const follower = new Follower(fork(file, { execArgv: [] }));
-    await follower.ask({ t: 'start', options }, 'started');
+    await follower.ask({ t: 'start', options, watched }, 'started');
     return follower;
   }
 
@@ -88,7 +88,7 @@ export async function startGroup(
     },
     add: async () => {
       const options = { ...(await optionsOf('late')), joins: leader.address };
-      const late = stack.use(await Follower.start(options));
+      const late = stack.use(await Follower.start(options, true));
       const index = leader.store.appliedIndex;
       const { contents } = await late.ask({ t: 'contents', index }, 'contents');
       const { strain } = await late.ask({ t: 'strain' }, 'strain');

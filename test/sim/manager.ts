@@ -429,6 +429,7 @@ export class SimulatedManager {
       return planned.cancel;
     };
     return {
+      afterThis: (run) => void later(0, run),
       soon: (run) => later(world.upTo(0.1), run),
       every: (periodMs, run) => {
         let cancel: Cancel;

@@ -7,6 +7,8 @@
 export type Cancel = () => void;
 
 export type Turns = {
+  /** Runs `run` when what runs now has ended, in this turn of the event loop. */
+  readonly afterThis: (run: () => void) => void;
   /** Runs `run` in a later turn of the event loop. */
   readonly soon: (run: () => void) => Cancel;
   /** Runs `run` every `periodMs` milliseconds. */
@@ -14,6 +16,7 @@ export type Turns = {
 };
 
 export const REAL_TURNS: Turns = {
+  afterThis: (run) => process.nextTick(run),
   soon: (run) => {
     const immediate = setImmediate(run);
     return () => clearImmediate(immediate);

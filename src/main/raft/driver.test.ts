@@ -133,6 +133,7 @@ test('what comes just as a round of work ends is not left until the next tick', 
   await inDirectory(async (directory) => {
     // Time stands still, and turns follow each other as closely as they can.
     const turns: Turns = {
+      afterThis: queueMicrotask,
       soon: (run) => {
         queueMicrotask(run);
         return () => undefined;

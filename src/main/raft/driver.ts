@@ -282,7 +282,7 @@ export class RaftDriver implements Log {
     const node = this.#leadingNode();
     if (this.#leaving) throw new StoreError('NOT_LEADER', LOST_TEXT);
     checkTaken(node.propose(bytes));
-    this.#wake();
+    this.#loop?.hurry(); // the store has packed what its turn brought
     return { index: node.lastIndex };
   }
 

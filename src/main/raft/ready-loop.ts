@@ -35,6 +35,7 @@ export class ReadyLoop {
   readonly #options: ReadyLoopOptions;
   #running: Promise<void> | undefined;
   #scheduled: Cancel | undefined;
+  #hurries = false;
   #stopped = false;
   /** A leader's snapshot that came while a Ready was being carried out. */
   #heldSnapshot: Message | undefined;
@@ -49,6 +50,16 @@ export class ReadyLoop {
     this.#scheduled ??= this.#options.turns.soon(() => {
       this.#scheduled = undefined;
       void this.run();
+    });
+  }
+
+  /** There is something to do, and what this turn may still bring need not be waited for: it begins in this turn. */
+  hurry(): void {
+    if (this.#stopped || this.#running !== undefined || this.#hurries) return;
+    this.#hurries = true;
+    this.#options.turns.afterThis(() => {
+      this.#hurries = false;
+      if (!this.#stopped) void this.run();
     });
   }
 
@@ -113,7 +124,7 @@ export class ReadyLoop {
     leadership.maybeLead(applied.index);
     snapshots.maybeTake();
     // Let other work in between two turns that never waited for the disk.
-    if (!mustSync) await this.#nextTurn();
+    if (!mustSync && node.hasReady()) await this.#nextTurn();
   }
 
   /** Applies all in short turns: how much is committed at a time depends on the disk, not on a turn's length. */

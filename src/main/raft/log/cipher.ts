@@ -11,6 +11,7 @@ import {
   createHash,
   createSecretKey,
   randomBytes,
+  type CipherGCM,
   type KeyObject,
 } from 'node:crypto';
 
@@ -37,8 +38,19 @@ export function newDataKey(old?: Uint8Array): Uint8Array {
   }
 }
 
+/** What one record is sealed with: the head that will stand before it, with a nonce of its own. */
+type Seal = { readonly head: Buffer; readonly cipher: CipherGCM };
+
+/** Of records that are sealed at once while others are waited for: an entry and the hard state. */
+const PREPARED = 2;
+/** Random bytes are fetched for so many nonces at a time. */
+const NONCES = 256;
+
 export class Cipher {
   readonly #keys = new Map<number, KeyObject>();
+  /** Made by the key that seals now. */
+  #prepared: Seal[] = [];
+  #nonces = Buffer.alloc(0);
   /** Seals; all others only open. */
   #key: KeyObject;
   #mark = 0;
@@ -54,7 +66,13 @@ export class Cipher {
     this.#mark = markOf(key);
     this.#key = createSecretKey(key);
     this.#keys.set(this.#mark, this.#key);
+    this.#prepared = [];
     return this.#key;
+  }
+
+  /** Makes ready what the next records are sealed with: to be called when there is time, never needed. */
+  prepare(): void {
+    while (this.#prepared.length < PREPARED) this.#prepared.push(this.#begin());
   }
 
   /** From now on only what the newest key sealed opens. */
@@ -70,12 +88,25 @@ export class Cipher {
 
   /** Mark, nonce, sealed bytes, tag. `place` names the record, e.g. `entry/7`. */
   seal(place: string, plain: Uint8Array): Buffer {
+    const { head, cipher } = this.#prepared.pop() ?? this.#begin();
+    cipher.setAAD(Buffer.from(place));
+    const body = cipher.update(plain);
+    cipher.final(); // a stream cipher keeps nothing back
+    return Buffer.concat([head, body, cipher.getAuthTag()]);
+  }
+
+  #begin(): Seal {
     const head = Buffer.allocUnsafe(HEAD_BYTES);
     head.writeUInt32LE(this.#mark, 0);
-    randomBytes(NONCE_BYTES).copy(head, MARK_BYTES);
-    const cipher = createCipheriv(ALGORITHM, this.#key, head.subarray(MARK_BYTES));
-    cipher.setAAD(Buffer.from(place));
-    return Buffer.concat([head, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    head.set(this.#nextNonce(), MARK_BYTES);
+    return { head, cipher: createCipheriv(ALGORITHM, this.#key, head.subarray(MARK_BYTES)) };
+  }
+
+  #nextNonce(): Buffer {
+    if (this.#nonces.length === 0) this.#nonces = randomBytes(NONCES * NONCE_BYTES);
+    const nonce = this.#nonces.subarray(0, NONCE_BYTES);
+    this.#nonces = this.#nonces.subarray(NONCE_BYTES);
+    return nonce;
   }
 
   /** @throws SealError */

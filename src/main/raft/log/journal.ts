@@ -112,8 +112,7 @@ export class Journal {
 
   /** Adds a record, which fits. Resolves when it is durable. One at a time. */
   append(parts: readonly Uint8Array[]): Promise<void> {
-    const head = Buffer.alloc(HEAD_BYTES);
-    const record = Buffer.concat([head, ...parts]);
+    const record = Buffer.concat([Buffer.allocUnsafe(HEAD_BYTES), ...parts]);
     assert(this.fits(record.length - HEAD_BYTES), 'a record that does not fit');
     record.writeUInt32LE(record.length - HEAD_BYTES, 4);
     record.writeDoubleLE((this.#number += 1), 8);

@@ -228,8 +228,9 @@ export class LmdbLog implements DurableLog {
     const saved = this.#take(persist);
     const record = encodeSaved(saved);
     const bytes = record.reduce((sum, part) => sum + part.length, 0);
-    if (this.#journal.fits(bytes)) await this.#journal.append(record);
-    else await this.#flush(true);
+    const written = this.#journal.fits(bytes) ? this.#journal.append(record) : this.#flush(true);
+    setImmediate(() => this.#cipher.prepare()); // while the disk works, and behind what is sent
+    await written;
     // The next save fails when this does.
     if (this.#unflushed.bytes >= FLUSH_BYTES) this.#flush().catch(() => undefined);
   }
