@@ -153,6 +153,7 @@ export class Dispatcher {
     this.#running = false;
     for (const end of this.#stop.splice(0)) end();
     this.#streams.endAll(mustDisconnect());
+    this.#nodes.flush();
     if (leading) {
       await this.#statuses.drain();
       const here = this.#registry.registered();
@@ -278,7 +279,9 @@ export class Dispatcher {
   #heartbeat(request: HeartbeatRequest, caller: Caller): HeartbeatResponse {
     this.#check(caller, request.sessionId);
     const { randBelow } = this.#options.env;
-    return { period: durationOf(this.#registry.beat(caller.nodeId, this.#heardMs(), randBelow)) };
+    const stretch = this.#heard.isBehind ? DISPATCHER.stretchBehind : 1;
+    const periodMs = this.#registry.beat(caller.nodeId, this.#heardMs(), randBelow, stretch);
+    return { period: durationOf(periodMs) };
   }
 
   #updateTaskStatus(request: UpdateTaskStatusRequest, caller: Caller): Encoded {

@@ -6,7 +6,7 @@ import {
   TaskState,
   type NodeStatus,
 } from '../../shared/wire/gen/types.ts';
-import type { Store } from '../store/transaction.ts';
+import type { Store, Transaction } from '../store/transaction.ts';
 
 export const NODE_MESSAGE = {
   leaderChange: 'Node moved to "unknown" state due to leadership change in cluster',
@@ -23,29 +23,70 @@ function sameDescription(a: NodeDescription | undefined, b: NodeDescription | un
   return same(NodeDescription.encode(a), NodeDescription.encode(b));
 }
 
+/** How long registrations gather at least, from one write to the next. */
+const REGISTRATION_PERIOD_MS = 50;
+
+type Registration = {
+  readonly nodeId: string;
+  readonly addr: string;
+  readonly description: NodeDescription | undefined;
+  readonly committed: PromiseWithResolvers<void>;
+};
+
+/** A node registered: READY at its address, with the description it gave. An old agent may give none. */
+function writeReady(tx: Transaction, { nodeId, addr, description: given }: Registration): void {
+  const node = tx.nodes.get(nodeId);
+  if (node === undefined) return;
+  const status: NodeStatus = { state: NodeStatusState.READY, message: '', addr };
+  const description = given ?? node.description;
+  const known = node.status.state === status.state && node.status.message === '';
+  if (known && node.status.addr === addr && sameDescription(node.description, description)) return;
+  tx.nodes.update({ ...node, status, description });
+}
+
+function refuse({ committed }: Registration, error: unknown): void {
+  committed.reject(error);
+}
+
 export class NodeStates {
   readonly #store: Store;
+  #registrations: Registration[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #writtenMs = -Infinity;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
   /**
-   * A node registered: READY at `addr`, with the description it gave. An old agent may give none.
-   * Resolves when committed.
+   * A node registered. Resolves when that is committed: a lone registration is written at once, and of
+   * thousands that come back many together, since all who watch the store hear of each commit.
    */
-  register(nodeId: string, addr: string, given: NodeDescription | undefined): Promise<void> {
-    return this.#store.update((tx) => {
-      const node = tx.nodes.get(nodeId);
-      if (node === undefined) return;
-      const status: NodeStatus = { state: NodeStatusState.READY, message: '', addr };
-      const description = given ?? node.description;
-      const known = node.status.state === status.state && node.status.message === '';
-      if (known && node.status.addr === addr && sameDescription(node.description, description)) {
-        return;
-      }
-      tx.nodes.update({ ...node, status, description });
-    });
+  register(nodeId: string, addr: string, description: NodeDescription | undefined): Promise<void> {
+    const committed = Promise.withResolvers<void>();
+    this.#registrations.push({ nodeId, addr, description, committed });
+    if (this.#timer === undefined) {
+      const delayMs = this.#writtenMs + REGISTRATION_PERIOD_MS - performance.now();
+      if (delayMs <= 0) this.#writeRegistrations();
+      else this.#timer = setTimeout(() => this.#writeRegistrations(), delayMs);
+    }
+    return committed.promise;
+  }
+
+  /** Writes what has gathered at once: what is written after this shall come after it. */
+  flush(): void {
+    if (this.#registrations.length > 0) this.#writeRegistrations();
+  }
+
+  #writeRegistrations(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writtenMs = performance.now();
+    const registrations = this.#registrations.splice(0);
+    this.#store.batch(registrations, writeReady, refuse).then(
+      () => registrations.forEach(({ committed }) => committed.resolve()),
+      (error: unknown) => registrations.forEach(({ committed }) => committed.reject(error)),
+    );
   }
 
   /** A node with a session described itself anew. */

@@ -127,6 +127,39 @@ test('[DSP16] a silent node has more time while the manager could not hear it, b
   assert.deepEqual(bench.node(), { state: DOWN, message: NODE_MESSAGE.lost });
 });
 
+test('[DSP6] nodes may be silent for longer while others wait to be heard at all', async () => {
+  await using bench = await Bench.open();
+  const { sessionId } = await bench.register();
+  const periodMs = async (): Promise<number> => millisOf((await bench.beat(sessionId)).period);
+  bench.callersWait = true;
+  bench.monotonicMs += 999;
+  await bench.pass(0);
+  assert.ok((await periodMs()) <= PERIOD_MS + 500);
+  bench.monotonicMs += 1;
+  await bench.pass(0);
+  assert.ok((await periodMs()) >= 2 * PERIOD_MS - 500);
+  bench.callersWait = false;
+  await bench.pass(6 * PERIOD_MS - 1);
+  assert.equal(bench.node().state, READY);
+  assert.ok((await periodMs()) <= PERIOD_MS + 500);
+  await bench.pass(3 * PERIOD_MS);
+  assert.deepEqual(bench.node(), { state: DOWN, message: NODE_MESSAGE.lost });
+});
+
+test('[DSP17] of many nodes that register those after the first are written together', async () => {
+  const ids = Array.from({ length: 20 }, (_, i) => `n${i}`);
+  await using bench = await Bench.open(ids);
+  const commits: number[] = [];
+  bench.store.watch(({ changes }) => void commits.push(changes.length));
+  const hostname = 'x'.repeat(2 << 20);
+  const tooLarge = bench.calls.open('n19', 'Session', { description: { hostname } });
+  const refused = assert.rejects(tooLarge.ended);
+  await Promise.all(ids.slice(0, 19).map((id) => bench.register(id)));
+  await refused;
+  assert.deepEqual(commits, [19]);
+  assert.notEqual(bench.node('n19').state, READY);
+});
+
 test('the period of the cluster’s spec holds from the next heartbeat on', async () => {
   await using bench = await Bench.open();
   const { sessionId } = await bench.register();

@@ -41,3 +41,13 @@ test('[DSP16] a node awaited after a change of leader keeps its longer grace', (
   registry.expect('b', 0);
   assert.equal(untilGivenUp(registry, 250, true), 300_000);
 });
+
+test('[DSP6] a manager is behind once callers have waited for a second without a pause', () => {
+  const heard = new HeardTime();
+  const after = (callersWait: boolean): boolean => {
+    heard.tick(250, callersWait);
+    return heard.isBehind;
+  };
+  assert.deepEqual([true, true, true, true, true].map(after), [false, false, false, true, true]);
+  assert.deepEqual([false, true, true, true, true].map(after), [false, false, false, false, true]);
+});

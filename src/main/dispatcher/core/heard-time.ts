@@ -10,15 +10,24 @@ export const HEARD_TIME = {
   tickMsMax: 500,
   /** This much always counts, so that a node that is gone is given up however busy the manager is. */
   shareMin: 0.1,
+  /** Where callers have waited for so long without a pause, the manager cannot follow. */
+  behindMs: 1000,
 } as const;
 
 export class HeardTime {
   #unheardMs = 0;
+  #waitingMs = 0;
 
   /** `elapsedMs` have passed since the tick before; `callersWait` says whether somebody is unheard. */
   tick(elapsedMs: number, callersWait: boolean): void {
     const heardMs = callersWait ? 0 : Math.min(elapsedMs, HEARD_TIME.tickMsMax);
+    this.#waitingMs = callersWait ? this.#waitingMs + elapsedMs : 0;
     this.#unheardMs += elapsedMs - Math.max(heardMs, elapsedMs * HEARD_TIME.shareMin);
+  }
+
+  /** Whether more callers come than can be answered, and not only in this moment. */
+  get isBehind(): boolean {
+    return this.#waitingMs >= HEARD_TIME.behindMs;
   }
 
   /** What the clock shows, without the time in which nobody was heard. */

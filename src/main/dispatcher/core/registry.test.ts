@@ -95,3 +95,13 @@ test('[DSP6] each answer picks a period within half a second of the cluster’s'
   );
   assert.deepEqual(registry.expire(3000).lost, ['a']);
 });
+
+test('[DSP1] a deadline that a later answer brings forward is not passed over', () => {
+  const registry = new Registry();
+  registry.register('a', 's1', 0);
+  registry.beat('a', 1000, middle, 2);
+  assert.deepEqual(registry.expire(30_999).lost, []);
+  registry.beat('a', 2000, middle);
+  assert.deepEqual(registry.expire(16_999).lost, []);
+  assert.deepEqual(registry.expire(17_000).lost, ['a']);
+});

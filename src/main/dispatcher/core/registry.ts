@@ -13,6 +13,8 @@ export const DISPATCHER = {
   heartbeatPeriodMs: 5000,
   /** Each answer spreads the period by this much, both ways. */
   heartbeatSpreadMs: 500,
+  /** How many times the period a node may wait while others wait to be heard at all. */
+  stretchBehind: 2,
   graceFactor: 3,
   graceFactorUnknown: 6,
   orphanAfterMs: 24 * 3600 * 1000,
@@ -40,6 +42,8 @@ export type Expired = {
   readonly orphaned: readonly string[];
 };
 
+type ExpiredLists = { readonly [K in keyof Expired]: string[] };
+
 export type Registration =
   | { readonly ok: true }
   /** Registered three times, each within eight seconds of the one before, and less than that ago. */
@@ -49,6 +53,10 @@ export class Registry {
   readonly #nodes = new Map<string, Presence>();
   readonly #attempts = new Map<string, { count: number; lastMs: number }>();
   #periodMs: number = DISPATCHER.heartbeatPeriodMs;
+  /** No node's time is over before: deadlines are only looked at from then on. */
+  #nextDueMs = Infinity;
+  /** When attempts were last looked at that no longer count. */
+  #sweptMs = 0;
 
   /** The heartbeat period of the cluster's spec; it holds from the next heartbeat on. */
   setPeriod(periodMs: number): void {
@@ -60,11 +68,18 @@ export class Registry {
   expect(nodeId: string, nowMs: number): void {
     const deadlineMs = nowMs + this.#periodMs * DISPATCHER.graceFactorUnknown;
     this.#nodes.set(nodeId, { state: 'awaited', deadlineMs });
+    this.#lookFrom(deadlineMs);
   }
 
   /** A node known to be down. */
   down(nodeId: string, nowMs: number): void {
-    this.#nodes.set(nodeId, { state: 'down', orphanAtMs: nowMs + DISPATCHER.orphanAfterMs });
+    const orphanAtMs = nowMs + DISPATCHER.orphanAfterMs;
+    this.#nodes.set(nodeId, { state: 'down', orphanAtMs });
+    this.#lookFrom(orphanAtMs);
+  }
+
+  #lookFrom(dueMs: number): void {
+    this.#nextDueMs = Math.min(this.#nextDueMs, dueMs);
   }
 
   /**
@@ -88,6 +103,7 @@ export class Registry {
     const awaitedUntilMs = awaitedUntil(this.#nodes.get(nodeId));
     const deadlineMs = this.#deadline(nowMs);
     this.#nodes.set(nodeId, { state: 'registered', sessionId, deadlineMs, awaitedUntilMs });
+    this.#lookFrom(deadlineMs);
   }
 
   /**
@@ -100,8 +116,8 @@ export class Registry {
     presence.deadlineMs = Math.max(presence.deadlineMs, presence.awaitedUntilMs);
   }
 
-  #deadline(nowMs: number): number {
-    return nowMs + this.#periodMs * DISPATCHER.graceFactor;
+  #deadline(nowMs: number, stretch = 1): number {
+    return nowMs + this.#periodMs * stretch * DISPATCHER.graceFactor;
   }
 
   /** Whether the node is registered, and with this session. */
@@ -111,14 +127,20 @@ export class Registry {
     return presence.sessionId === sessionId ? 'ok' : 'session-invalid';
   }
 
-  /** Counts a heartbeat of a registered node; gives the time until its next one. */
-  beat(nodeId: string, nowMs: number, randBelow: (limit: number) => number): number {
+  /**
+   * Counts a heartbeat of a registered node; gives the time until its next one. `stretch` times the period
+   * and the patience that goes with it is what a manager asks for that cannot follow.
+   */
+  beat(nodeId: string, nowMs: number, randBelow: (limit: number) => number, stretch = 1): number {
     const presence = this.#nodes.get(nodeId);
     assert(presence?.state === 'registered', 'only a registered node beats');
-    presence.deadlineMs = this.#deadline(nowMs);
+    presence.deadlineMs = this.#deadline(nowMs, stretch);
+    // A shorter patience than last time, or a shorter period of the cluster.
+    this.#lookFrom(presence.deadlineMs);
     presence.awaitedUntilMs = 0;
-    const spreadMs = Math.min(DISPATCHER.heartbeatSpreadMs, Math.floor(this.#periodMs / 10));
-    return this.#periodMs - spreadMs + randBelow(2 * spreadMs + 1);
+    const periodMs = this.#periodMs * stretch;
+    const spreadMs = Math.min(DISPATCHER.heartbeatSpreadMs, Math.floor(periodMs / 10));
+    return periodMs - spreadMs + randBelow(2 * spreadMs + 1);
   }
 
   /** Forgets a node that was deleted. */
@@ -129,23 +151,32 @@ export class Registry {
 
   /** Moves every node whose time is over, and says which. */
   expire(nowMs: number): Expired {
-    const lost: string[] = [];
-    const missing: string[] = [];
-    const orphaned: string[] = [];
+    const expired: ExpiredLists = { lost: [], missing: [], orphaned: [] };
+    if (nowMs >= this.#nextDueMs) this.#expireNodes(nowMs, expired);
+    if (nowMs - this.#sweptMs > DISPATCHER.rateLimitPeriodMs) this.#sweepAttempts(nowMs);
+    return expired;
+  }
+
+  #expireNodes(nowMs: number, { lost, missing, orphaned }: ExpiredLists): void {
+    this.#nextDueMs = Infinity;
     for (const [nodeId, presence] of this.#nodes) {
-      if (presence.state === 'down') {
-        if (presence.orphanAtMs > nowMs) continue;
+      const dueMs = presence.state === 'down' ? presence.orphanAtMs : presence.deadlineMs;
+      if (dueMs > nowMs) this.#lookFrom(dueMs);
+      else if (presence.state === 'down') {
         this.#nodes.delete(nodeId);
         orphaned.push(nodeId);
-      } else if (presence.deadlineMs <= nowMs) {
+      } else {
         (presence.state === 'registered' ? lost : missing).push(nodeId);
         this.down(nodeId, nowMs);
       }
     }
-    for (const [nodeId, attempts] of this.#attempts) {
-      if (nowMs - attempts.lastMs > DISPATCHER.rateLimitPeriodMs) this.#attempts.delete(nodeId);
+  }
+
+  #sweepAttempts(nowMs: number): void {
+    this.#sweptMs = nowMs;
+    for (const [nodeId, { lastMs }] of this.#attempts) {
+      if (nowMs - lastMs > DISPATCHER.rateLimitPeriodMs) this.#attempts.delete(nodeId);
     }
-    return { lost, missing, orphaned };
   }
 
   isRegistered(nodeId: string): boolean {
