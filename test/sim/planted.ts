@@ -37,8 +37,8 @@ export const BUGS: Readonly<Record<string, Bug>> = {
     file: 'src/main/raft/persist-then-send.ts',
     changes: [
       {
-        right: 'await this.#log.save({ ...persist, hardState }, received);',
-        wrong: 'await this.#log.save({ ...persist, hardState: null }, received);',
+        right: 'await this.#log.save({ ...persist, hardState }, snapshot);',
+        wrong: 'await this.#log.save({ ...persist, hardState: null }, snapshot);',
       },
     ],
   },
