@@ -113,8 +113,8 @@ export class Reports {
     if (state > TaskState.RUNNING) return undefined;
     if (desired === TaskState.FAILED) return TaskState.FAILED;
     if (desired >= TaskState.SHUTDOWN) return TaskState.SHUTDOWN;
-    const steps = UP.filter((step) => step > state && step <= desired);
-    return this.mode === 'each' ? steps[0] : steps.at(-1);
+    if (this.mode === 'last') return UP.findLast((step) => step > state && step <= desired);
+    return UP.find((step) => step > state && step <= desired);
   }
 
   async #pump(session: ReportSession): Promise<void> {
@@ -129,8 +129,15 @@ export class Reports {
     if (this.#sending === session) this.#sending = undefined;
   }
 
+  /** What the next call tells of. */
+  #take(): readonly Task[] {
+    if (this.mode === 'last') return this.#queue.splice(0, REPORTS_MAX);
+    const first = this.#queue.shift();
+    return first === undefined ? [] : [first];
+  }
+
   async #sendSome(session: ReportSession): Promise<void> {
-    const tasks = this.#queue.splice(0, this.mode === 'each' ? 1 : REPORTS_MAX);
+    const tasks = this.#take();
     const told: { readonly task: Task; readonly report: Report }[] = [];
     for (const task of tasks) {
       task.queued = false;

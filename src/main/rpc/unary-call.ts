@@ -4,9 +4,7 @@ import type { LiveCall } from './live-calls.ts';
 import { OneRequestCall } from './one-request-call.ts';
 
 /** The answer's bytes, or `undefined` for a good end without a message. */
-type Answer = Buffer | undefined;
-
-const unsent = (): void => undefined;
+type Answer = Uint8Array | undefined;
 
 export class UnaryCall extends OneRequestCall {
   protected answer(request: Buffer, live: LiveCall): void {
@@ -29,7 +27,7 @@ export class UnaryCall extends OneRequestCall {
     });
   }
 
-  #here(request: Buffer, live: LiveCall): Buffer | Promise<Buffer> {
+  #here(request: Buffer, live: LiveCall): Uint8Array | Promise<Uint8Array> {
     const { method, handler, gate } = this.bound;
     const caller = gate.admit(this, method);
     const answer = handler(decode(method, request), caller, live);
@@ -38,8 +36,7 @@ export class UnaryCall extends OneRequestCall {
   }
 
   #send(answer: Answer): void {
-    // gRPC sends both in this order; nothing is gained by a wait until the answer has left.
-    if (answer !== undefined) this.base.sendMessage(answer, unsent);
-    this.succeed();
+    if (answer === undefined) this.succeed();
+    else this.reply(answer);
   }
 }
