@@ -9,7 +9,6 @@ import {
   HeartbeatRequest,
   HeartbeatResponse,
   SessionMessage,
-  SessionRequest,
 } from '../../src/shared/wire/gen/dispatcher.ts';
 import { SERVICES } from '../../src/shared/wire/gen/services.ts';
 import { durationMs } from '../../src/shared/model/time.ts';
@@ -36,8 +35,8 @@ const NO_FIELDS = new Uint8Array();
 export type SessionOptions = {
   /** The same identity, as an object, for each session of a worker. */
   readonly target: ManagerTarget;
-  /** With the id of the session before, if there was one. */
-  readonly request: SessionRequest;
+  /** Gives the `SessionRequest`, once there is a connection for it: most attempts get none. */
+  readonly request: () => Uint8Array;
   /** An `AssignmentsMessage` has come; the bytes are valid until this returns. */
   readonly onAssignments: (bytes: Uint8Array) => void;
   /** A heartbeat was answered, after so long. */
@@ -122,7 +121,7 @@ export class CrowdSession {
   }
 
   #register(): void {
-    this.#follow(HEADERS.session, SessionRequest.encode(this.#options.request), (bytes) => {
+    this.#follow(HEADERS.session, this.#options.request(), (bytes) => {
       if (this.#id !== '') return;
       this.#id = SessionMessage.decode(bytes).sessionId;
       clearTimeout(this.#timer);

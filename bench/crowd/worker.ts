@@ -98,6 +98,11 @@ export class CrowdWorker {
     this.#reports.tasks.clear();
   }
 
+  #request(): Uint8Array {
+    const sessionId = this.#sessionId;
+    return SessionRequest.encode({ description: this.#description, sessionId });
+  }
+
   /** Opens a session; the promise within tells why it ended. */
   async #open(): Promise<{ readonly ended: Promise<never> }> {
     const { address, credentials, tally, pace } = this.#options;
@@ -105,10 +110,7 @@ export class CrowdWorker {
     this.#stop.signal.throwIfAborted();
     const session = new CrowdSession({
       target: { to: 'manager', address, rootPem: credentials.rootPem, identity: credentials },
-      request: SessionRequest.create({
-        description: this.#description,
-        sessionId: this.#sessionId,
-      }),
+      request: () => this.#request(),
       onAssignments: (bytes) => this.#apply(bytes),
       onBeat: (ms) => tally.beat(ms),
     });
