@@ -4,8 +4,8 @@
  * A caller is a verified certificate, or somebody whom a manager forwards in metadata, or nobody.
  * Only certificates of this cluster's organisation count, and only those not removed from it.
  */
+import type { PeerCertificate } from 'node:tls';
 import { Code, RpcError } from './errors.ts';
-import type { Subject } from './subject.ts';
 
 export const Role = { MANAGER: 'swarm-manager', WORKER: 'swarm-worker' } as const;
 export type Role = (typeof Role)[keyof typeof Role];
@@ -62,7 +62,8 @@ function list(value: string | readonly string[] | undefined): readonly string[] 
 }
 
 /** The identity in a verified certificate; `undefined` when it names nobody. */
-export function identityOf({ subject }: { readonly subject: Subject }): Identity | undefined {
+export function identityOf(certificate: PeerCertificate): Identity | undefined {
+  const subject: Partial<Record<string, string | string[]>> = { ...certificate.subject };
   const nodeId = list(subject['CN']).at(0) ?? '';
   const organization = list(subject['O']).at(0) ?? '';
   if (nodeId === '' && organization === '') return undefined;

@@ -2,31 +2,33 @@
  * What every call goes through before and after its handler, whatever its shape: where it is answered,
  * who may call, decoding, and turning errors into statuses.
  */
+import type { PeerCertificate } from 'node:tls';
+import type { Metadata } from '@grpc/grpc-js';
 import { WireError } from '../../shared/wire/runtime.ts';
 import type { Log } from '../log.ts';
 import type { Caller, Header, Peer } from './authorise.ts';
 import type { CallLine } from './call-line.ts';
-import { Code, RpcError, type Status, statusOf } from './errors.ts';
+import { Code, RpcError, statusOf } from './errors.ts';
 import type { LiveCalls } from './live-calls.ts';
 import { type AnyHandler, Encoded, type Method, type Relay, type RelayContext } from './service.ts';
 
-/** What is known of a call of any shape before it is read. */
+/** What gRPC knows of a call of any shape. */
 export type RawCall = {
-  readonly header: Header;
-  /** Whose connection it came over. */
-  readonly peer: Peer;
+  readonly metadata: Metadata;
+  getPeer(): string;
+  getAuthContext(): { readonly sslPeerCertificate?: PeerCertificate };
 };
 
 /** What a listener decides for every call. */
 export type Gate = {
   /** Who calls, or an RpcError when they may not. */
   readonly admit: (call: RawCall, method: Method) => Caller;
+  /** Whose connection the call came over. */
+  readonly peer: (call: RawCall) => Peer;
   /** `undefined`: handle the call here. */
   readonly route: (method: Method) => Relay | undefined;
   /** The calls being answered. */
   readonly calls: LiveCalls;
-  /** Largest request message. */
-  readonly receiveBytesMax: number;
   /** Where calls that were read wait for their turn. */
   readonly line: CallLine;
   readonly log: Log;
@@ -35,19 +37,25 @@ export type Gate = {
 /** A method with its handler, on a listener. */
 export type Bound = { readonly method: Method; readonly handler: AnyHandler; readonly gate: Gate };
 
-/** The status that says why a call failed. */
-export function failure(error: unknown, { method, gate }: Bound): Status {
-  const status = statusOf(error);
-  if (!status.expected) {
+/** A status that says why a call failed. */
+export type Failure = { code: number; details: string; name: string; message: string };
+
+export function failure(error: unknown, { method, gate }: Bound): Failure {
+  const { code, text, expected } = statusOf(error);
+  if (!expected) {
     gate.log.warn({ method: method.path, error }, 'a call failed with an unexpected error');
   }
-  return status;
+  return { code, details: text, name: 'RpcError', message: text };
 }
 
-export const encode = (method: Method, message: unknown): Uint8Array =>
-  message instanceof Encoded ? message.bytes : method.response.encode(message);
+export const toBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-export function decode(method: Method, bytes: Uint8Array): unknown {
+export function encode(method: Method, message: unknown): Buffer {
+  return toBuffer(message instanceof Encoded ? message.bytes : method.response.encode(message));
+}
+
+export function decode(method: Method, bytes: Buffer): unknown {
   try {
     return method.request.decode(bytes);
   } catch (error) {
@@ -56,7 +64,13 @@ export function decode(method: Method, bytes: Uint8Array): unknown {
   }
 }
 
-export async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+/** Reads a call's request headers. */
+export const headerOf =
+  (call: RawCall): Header =>
+  (name) =>
+    call.metadata.get(name).map(String);
+
+export async function* one(bytes: Buffer): AsyncGenerator<Buffer, void> {
   yield bytes;
 }
 
@@ -64,12 +78,14 @@ export const noWrite = (): Promise<void> =>
   Promise.reject(new Error('this call has no response stream'));
 
 /** Lets the gate's relay answer a call; `undefined` when it ends well but without a message. */
-export function relayed(
+export async function relayed(
   relay: Relay,
-  { method }: Bound,
-  { header, peer }: RawCall,
-  rest: Omit<RelayContext, 'header' | 'peer'> & { readonly requests: AsyncIterable<Uint8Array> },
-): Promise<Uint8Array | undefined> {
+  { method, gate }: Bound,
+  call: RawCall,
+  rest: Omit<RelayContext, 'header' | 'peer'> & { readonly requests: AsyncIterable<Buffer> },
+): Promise<Buffer | undefined> {
   const { requests, ...context } = rest;
-  return relay.relay(method, requests, { header, peer, ...context });
+  const all = { header: headerOf(call), peer: gate.peer(call), ...context };
+  const bytes = await relay.relay(method, requests, all);
+  return bytes === undefined ? undefined : toBuffer(bytes);
 }

@@ -43,22 +43,3 @@ test('a compressed message is refused', () => {
     (error) => error instanceof RpcError && error.code === Code.INTERNAL,
   );
 });
-
-test('one that is only marked as compressed is taken, one of another encoding is not', () => {
-  const marked = Buffer.of(1, 0, 0, 0, 1, 7);
-  const plain = new FrameReader({ messageBytesMax: 1, encoding: 'identity' });
-  assert.deepEqual(plain.push(marked), [Buffer.of(7)]);
-  assert.throws(
-    () => new FrameReader({ messageBytesMax: 1, encoding: 'gzip' }).push(marked),
-    (error) => error instanceof RpcError && error.code === Code.UNIMPLEMENTED,
-  );
-});
-
-test('a message that is too large is refused by its head', () => {
-  const reader = new FrameReader({ messageBytesMax: 3 });
-  assert.deepEqual(reader.push(frame(Uint8Array.of(1, 2, 3))), [Buffer.of(1, 2, 3)]);
-  assert.throws(
-    () => reader.push(Buffer.of(0, 0, 0, 0, 4)),
-    (error) => error instanceof RpcError && error.code === Code.RESOURCE_EXHAUSTED,
-  );
-});

@@ -5,11 +5,12 @@
  * a client that offers no ALPN is served all the same, since a Docker Engine forgets ALPN after its
  * first certificate renewal. Which services stand on a listener is the caller's list.
  */
-import { constants, type X509Certificate } from 'node:crypto';
+import { constants } from 'node:crypto';
 import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import tls from 'node:tls';
+import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Log } from '../log.ts';
 import {
   authorise,
@@ -24,10 +25,10 @@ import {
 } from './authorise.ts';
 import { Arrivals } from './arrivals.ts';
 import { CallLine } from './call-line.ts';
-import type { Gate } from './calls.ts';
+import { type Gate, headerOf, type RawCall } from './calls.ts';
 import { LiveCalls } from './live-calls.ts';
 import type { Implementation, Method, Relay } from './service.ts';
-import { GrpcServer } from './grpc-server.ts';
+import { grpcServer } from './grpc-server.ts';
 import { shownChain } from './shown-chain.ts';
 import { subjectOf } from './subject.ts';
 
@@ -128,18 +129,24 @@ function goAddress(peer: string): string {
   return host.includes(':') ? `[${host}]${peer.slice(colon)}` : `${host}${peer.slice(colon)}`;
 }
 
-/** Whose connection this is, by the certificate that was verified. */
-function peerOf(socket: tls.TLSSocket, certificate: X509Certificate | undefined): Peer {
-  const { remoteAddress, remotePort } = socket;
-  return {
-    identity: certificate && identityOf({ subject: subjectOf(certificate) }),
-    address: remoteAddress === undefined ? 'unknown' : goAddress(`${remoteAddress}:${remotePort}`),
-  };
+/** Peers by the certificate object, of which every connection has exactly one. */
+const peers = new WeakMap<tls.PeerCertificate, Peer>();
+
+function peerOf(call: RawCall): Peer {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  const known = certificate && peers.get(certificate);
+  if (known !== undefined) return known;
+  const address = goAddress(call.getPeer());
+  const peer = { identity: certificate && identityOf(certificate), address };
+  if (certificate !== undefined) peers.set(certificate, peer);
+  return peer;
 }
 
 /** Certificate checks for the TCP port: by the method's roles, or whoever can be recognised. */
 function admitByCertificate(policy: Policy): Gate['admit'] {
-  return ({ peer, header }, method) => {
+  return (call, method) => {
+    const peer = peerOf(call);
+    const header = headerOf(call);
     const forwarded = forwardedFrom(header);
     const caller =
       method.roles.length === 0
@@ -165,9 +172,13 @@ function endsOf(socket: net.Socket): string | undefined {
 /** Connections that the kernel may hold for us; it has a limit of its own as well. */
 const BACKLOG = 4096;
 
+const NO_BYTES = Buffer.alloc(0);
+
+type Injector = ReturnType<Server['createConnectionInjector']>;
+
 /** One accepted port or socket with its gRPC server. */
 class TlsListener {
-  readonly #grpc: GrpcServer;
+  readonly #grpc: Server;
   readonly #net: net.Server;
   readonly #tls: tls.Server;
   readonly #arrivals: Arrivals;
@@ -189,9 +200,16 @@ class TlsListener {
     const route = options.route ?? (() => undefined);
     const { log } = options;
     const line = new CallLine();
-    const { receiveBytesMax } = limits;
-    const gate: Gate = { admit, route, calls: this.#calls, line, log, receiveBytesMax };
-    this.#grpc = new GrpcServer(options.services, gate, limits, this.#onSocketError);
+    const gate: Gate = { admit, peer: peerOf, route, calls: this.#calls, line, log };
+    this.#grpc = grpcServer(options.services, gate, {
+      'grpc.max_receive_message_length': limits.receiveBytesMax,
+      'grpc.max_send_message_length': -1,
+      'grpc.keepalive_time_ms': limits.keepalivePeriodMs,
+      'grpc.keepalive_timeout_ms': limits.keepaliveTimeoutMs,
+      'grpc.max_connection_idle_ms': limits.idleConnectionMs,
+      'grpc.enable_channelz': 0,
+    });
+    const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
     this.#tls = tls.createServer({
       ...secureContext(options.credentials),
       requestCert: true,
@@ -203,7 +221,7 @@ class TlsListener {
     this.#arrivals = new Arrivals((socket) => this.#shakeHands(socket));
     // Paused: what a client sends waits in the kernel until its turn has come.
     this.#net = net.createServer({ pauseOnConnect: true }, (socket) => this.#onConnection(socket));
-    this.#tls.on('secureConnection', (socket) => this.#accept(socket));
+    this.#tls.on('secureConnection', (socket) => this.#accept(socket, injector));
     this.#tls.on('tlsClientError', (error, socket) => {
       this.#log.debug({ error, from: socket.remoteAddress }, 'a TLS handshake failed');
       socket.destroy();
@@ -259,7 +277,7 @@ class TlsListener {
     this.#tls.emit('connection', socket);
   }
 
-  #accept(socket: tls.TLSSocket): void {
+  #accept(socket: tls.TLSSocket, injector: Injector): void {
     this.#shookHands(endsOf(socket));
     socket.on('error', this.#onSocketError);
     const certificate = socket.getPeerX509Certificate();
@@ -269,9 +287,15 @@ class TlsListener {
       socket.destroy();
       return;
     }
+    // gRPC asks for it on every call, and Node would make it anew each time. Only its names are asked for,
+    // and the rest would stay as long as the connection.
+    const names =
+      certificate === undefined ? {} : { subject: subjectOf(certificate), raw: NO_BYTES };
+    Object.defineProperty(socket, 'getPeerCertificate', { value: () => names });
+    if (socket.alpnProtocol === false) Object.assign(socket, { alpnProtocol: 'h2' });
     this.#served.add(socket);
     socket.once('close', () => this.#served.delete(socket));
-    this.#grpc.serve(socket, peerOf(socket, certificate));
+    injector.injectConnection(socket);
   }
 
   /** The handshake between these ends is over. */
@@ -284,7 +308,7 @@ class TlsListener {
 
   async #stop(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
-    this.#grpc.goodbye();
+    this.#grpc.tryShutdown(() => undefined); // says goodbye on every connection
     this.#arrivals.clear();
     for (const socket of this.#handshaking.values()) socket.destroy();
     await within(this.#calls.idle(), graceMs);
@@ -293,7 +317,7 @@ class TlsListener {
     await within(closed, Math.min(graceMs, LISTENER_LIMITS.flushMs));
     for (const socket of this.#served) socket.destroy();
     for (const socket of this.#handshaking.values()) socket.destroy();
-    this.#grpc.destroy();
+    this.#grpc.forceShutdown();
     await closed;
   }
 }

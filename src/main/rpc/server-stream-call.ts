@@ -13,11 +13,11 @@ const READY = Promise.resolve();
 class CallSink implements Sink<unknown> {
   readonly #method: Method;
   readonly #live: LiveCall;
-  readonly #send: (bytes: Uint8Array, sent: () => void) => void;
+  readonly #send: (bytes: Buffer, sent: () => void) => void;
   #unsent = 0;
   #room: PromiseWithResolvers<void> | undefined;
 
-  constructor(method: Method, live: LiveCall, send: (bytes: Uint8Array, sent: () => void) => void) {
+  constructor(method: Method, live: LiveCall, send: (bytes: Buffer, sent: () => void) => void) {
     this.#method = method;
     this.#live = live;
     this.#send = send;
@@ -57,7 +57,7 @@ class CallSink implements Sink<unknown> {
 
 export class ServerStreamCall extends OneRequestCall {
   protected answer(request: Buffer, live: LiveCall): void {
-    const send = (bytes: Uint8Array, sent: () => void): void => this.send(bytes, sent);
+    const send = (bytes: Buffer, sent: () => void): void => this.base.sendMessage(bytes, sent);
     void this.#end(this.#route(request, new CallSink(this.bound.method, live, send)), live);
   }
 

@@ -4,7 +4,9 @@ import type { LiveCall } from './live-calls.ts';
 import { OneRequestCall } from './one-request-call.ts';
 
 /** The answer's bytes, or `undefined` for a good end without a message. */
-type Answer = Uint8Array | undefined;
+type Answer = Buffer | undefined;
+
+const unsent = (): void => undefined;
 
 export class UnaryCall extends OneRequestCall {
   protected answer(request: Buffer, live: LiveCall): void {
@@ -27,7 +29,7 @@ export class UnaryCall extends OneRequestCall {
     });
   }
 
-  #here(request: Buffer, live: LiveCall): Uint8Array | Promise<Uint8Array> {
+  #here(request: Buffer, live: LiveCall): Buffer | Promise<Buffer> {
     const { method, handler, gate } = this.bound;
     const caller = gate.admit(this, method);
     const answer = handler(decode(method, request), caller, live);
@@ -36,7 +38,8 @@ export class UnaryCall extends OneRequestCall {
   }
 
   #send(answer: Answer): void {
-    if (answer === undefined) this.succeed();
-    else this.reply(answer);
+    // gRPC sends both in this order; nothing is gained by a wait until the answer has left.
+    if (answer !== undefined) this.base.sendMessage(answer, unsent);
+    this.succeed();
   }
 }
