@@ -195,3 +195,18 @@ test('one that was closed says nothing, and sends nothing', async () => {
   assert.deepEqual(told, []);
   assert.deepEqual(sent(), [['append 1']]);
 });
+
+test('a call that is turned over is answered first, and what follows goes by another', async () => {
+  append(1);
+  await turn();
+  const turned = carrier.turnOver().then(() => told.push('turned over'));
+  append(2);
+  await turn();
+  const [first] = calls;
+  assert.ok(first !== undefined);
+  await first.ended.promise;
+  assert.deepEqual(sent(), [['append 1'], ['append 2']]);
+  first.answer.resolve({});
+  await turned;
+  assert.deepEqual(told, ['arrived', 'turned over']);
+});

@@ -52,6 +52,8 @@ export class Carrier {
   /** It has done so for long enough. */
   #isOver = false;
   #wake: (() => void) | undefined;
+  /** Calls whose answer has not come. */
+  readonly #calls = new Set<Promise<void>>();
   #closed = false;
 
   constructor(options: CarrierOptions) {
@@ -64,6 +66,13 @@ export class Carrier {
     if (mark !== undefined && !tellsToo(message, mark)) this.#push(mark);
     if (isMark(message)) this.#hold(message, mark !== undefined);
     else this.#push(message);
+  }
+
+  /** The call under way takes no more messages; resolves when all calls until now have had their answer, or failed. */
+  async turnOver(): Promise<void> {
+    this.#isOver = true;
+    this.#wake?.();
+    await Promise.all(this.#calls);
   }
 
   close(): void {
@@ -91,12 +100,17 @@ export class Carrier {
     if (this.#wake !== undefined) process.nextTick(this.#wake);
     if (this.#taking) return;
     this.#taking = true;
-    process.nextTick(() => void this.#carry());
+    process.nextTick(() => this.#begin());
+  }
+
+  #begin(): void {
+    if (this.#closed) return;
+    const call = this.#carry().finally(() => this.#calls.delete(call));
+    this.#calls.add(call);
   }
 
   /** One call. Never rejects. */
   async #carry(): Promise<void> {
-    if (this.#closed) return;
     const late = new AbortController();
     const patience = setTimeout(() => late.abort(), this.#options.timeoutMs);
     try {
@@ -136,7 +150,7 @@ export class Carrier {
     }
     if (this.#queue.length > 0 && !this.#closed) {
       this.#taking = true;
-      void this.#carry();
+      this.#begin();
     }
   }
 

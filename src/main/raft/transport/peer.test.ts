@@ -139,8 +139,12 @@ test('a member that listens and says nothing is slow, not gone', async () => {
 });
 
 test('a connection that this member itself gives up says nothing either', async () => {
+  await deliver();
   peer.reconnect();
   await deliver();
+  await sleep(CARRIER_LIMITS.callMs + 100);
+  assert.equal(peer.active, true);
+  assert.deepEqual(told, []);
   peer.close();
   wire.cut();
   await sleep(ALL_REDIALS_MS);

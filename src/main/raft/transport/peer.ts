@@ -128,7 +128,8 @@ export class Peer {
   reconnect(): void {
     const old = this.#channel;
     this.#channel = this.#connect();
-    old.close();
+    // A call that was cut off would say that its messages are lost.
+    void this.#carrier.turnOver().then(() => old.close());
   }
 
   close(): void {
