@@ -119,6 +119,8 @@ async function arenas({ undo, stack, plan }: Lab, withDocker: boolean): Promise<
     port: 0,
     undo,
     prefix: place?.prefix,
+    // Nobody else pays for that.
+    watchTurns: false,
   });
   stack.defer(() => skein.stop());
   found.push(arenaOf(skein, await crowdOf(skein)));

@@ -57,6 +57,10 @@ class Probe {
   /** The longest turns until the last reading: what comes later is the end of the manager. */
   longestTurns: readonly Turn[] = [];
 
+  watchTurns(): void {
+    this.#turns.watch();
+  }
+
   /** What is there already, of a manager that was started again, counts as it stands. */
   watch(store: ReplicatedStore): void {
     this.#store = store;
@@ -173,6 +177,7 @@ function replace<K extends string, F>(
 
 function install(): void {
   const probe = new Probe();
+  if (process.env['SKEIN_BENCH_WATCH_TURNS'] !== 'no') probe.watchTurns();
   const watched = new WeakSet<ReplicatedStore>();
   // Whoever first watches the store brings it here.
   type Watch = ReplicatedStore['watch'];

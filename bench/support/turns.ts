@@ -40,7 +40,6 @@ const KEPT = 20;
 const STOP_MS = 1;
 
 export class Turns {
-  readonly #gc: PerformanceObserver;
   #longest: Omit<Turn, 'gcMs'>[] = [];
   #stops: { readonly atMs: number; readonly ms: number }[] = [];
   /** Microseconds of processor time. */
@@ -52,24 +51,26 @@ export class Turns {
   #longestGcMs = 0;
   #last = { cpu: process.threadCpuUsage(), idleMs: 0, atMs: clockMs() };
 
-  constructor() {
+  /** Begins to look. That costs each turn a little, so nothing does unless it is asked to. */
+  watch(): void {
     const startMs = clockMs() - performance.now();
-    this.#gc = new PerformanceObserver((list) => {
+    const gc = new PerformanceObserver((list) => {
       for (const { startTime, duration } of list.getEntries()) {
         this.#gcMs += duration;
         this.#longestGcMs = Math.max(this.#longestGcMs, duration);
         if (duration >= STOP_MS) this.#stops.push({ atMs: startMs + startTime, ms: duration });
       }
     });
-    this.#gc.observe({ entryTypes: ['gc'] });
-    this.#watch();
+    gc.observe({ entryTypes: ['gc'] });
+    this.#last = { ...this.#last, cpu: process.threadCpuUsage(), atMs: clockMs() };
+    this.#watchNext();
   }
 
-  #watch(): void {
+  #watchNext(): void {
     // One that is not referenced runs when a turn comes, and brings none about.
     setImmediate(() => {
       this.#look();
-      this.#watch();
+      this.#watchNext();
     }).unref();
   }
 
