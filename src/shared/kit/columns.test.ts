@@ -55,3 +55,14 @@ test('the largest number of a column says up to where others reach', () => {
   assert.equal(largest(Int32Array.of(-7)), -1);
   assert.equal(largest(new Int32Array(0)), -1);
 });
+
+test('what a list is extended by is written by its owner', () => {
+  const list = new Int32List();
+  list.push(1);
+  assert.equal(list.extend(100), 1);
+  for (let i = 0; i < 100; i++) list.values[1 + i] = 2 + i;
+  assert.deepEqual(
+    [...list.copy()],
+    Array.from({ length: 101 }, (_, i) => 1 + i),
+  );
+});

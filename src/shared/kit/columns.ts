@@ -62,6 +62,19 @@ export class Int32List {
     if (length > 0) this.#values = grownInt32(this.#values, length - 1);
   }
 
+  /** The numbers themselves, and room behind them: to be asked for anew when the list has grown. */
+  get values(): Int32Array {
+    return this.#values;
+  }
+
+  /** Makes the list longer by so many numbers, which the caller writes. @returns where they begin */
+  extend(count: number): number {
+    const from = this.#length;
+    this.reserve(from + count);
+    this.#length = from + count;
+    return from;
+  }
+
   push(value: number): void {
     if (this.#length === this.#values.length) {
       this.#values = grownInt32(this.#values, this.#length);

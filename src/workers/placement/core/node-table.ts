@@ -161,11 +161,14 @@ export class NodeTable {
 
   #setCapacity(node: number, facts: NodeFacts | undefined): void {
     const before = this.#facts[node];
-    this.#freeNanoCpus[node] =
-      this.freeNanoCpus(node) + (facts?.nanoCpus ?? 0) - (before?.nanoCpus ?? 0);
-    this.#freeMemoryBytes[node] =
-      this.freeMemoryBytes(node) + (facts?.memoryBytes ?? 0) - (before?.memoryBytes ?? 0);
-    this.#updateRoom(node);
+    const nanoCpus = (facts?.nanoCpus ?? 0) - (before?.nanoCpus ?? 0);
+    const memoryBytes = (facts?.memoryBytes ?? 0) - (before?.memoryBytes ?? 0);
+    // Most often a node only comes or goes.
+    if (nanoCpus !== 0 || memoryBytes !== 0) {
+      this.#freeNanoCpus[node] = this.freeNanoCpus(node) + nanoCpus;
+      this.#freeMemoryBytes[node] = this.freeMemoryBytes(node) + memoryBytes;
+      this.#updateRoom(node);
+    }
     if (this.#generic.has(node) || (facts?.generic.length ?? 0) > 0) {
       this.#stock(node).offer(facts?.generic ?? []);
     }

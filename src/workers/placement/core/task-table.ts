@@ -192,20 +192,24 @@ export class TaskTable {
   }
 
   /** Puts the first tasks of a queue of waiting ones on nodes, one on each; lists the tasks. */
-  holdFirst(queue: number, { nodes, entries }: Picks, held: Int32List): void {
+  holdFirst(queue: number, picks: Picks, held: Int32List): void {
+    const count = picks.length;
+    const nodes = picks.nodes.values;
+    const entries = picks.entries.values;
+    const from = held.extend(count);
+    const tasks = held.values;
     const rows = this.#rows;
     const links = this.#links;
     const queues = this.#queues;
     const at = queue * QUEUE;
-    const count = nodes.length;
-    let task = (queues[at] ?? 0) - 1;
+    let task = queues[at]! - 1;
     for (let i = 0; i < count; i++) {
       const row = task * ROW;
-      held.push(task);
+      tasks[from + i] = task;
       rows[row] = TASK.held | CHOSEN | ACTIVE;
-      rows[row + NODE] = nodes.at(i);
-      rows[row + ENTRY] = entries.at(i);
-      task = links[task * LINKS] ?? NONE;
+      rows[row + NODE] = nodes[i]!;
+      rows[row + ENTRY] = entries[i]!;
+      task = links[task * LINKS]!;
     }
     queues[at] = task + 1;
     if (task === NONE) queues[at + LAST] = 0;
