@@ -38,12 +38,15 @@ export class CrowdConnection {
     });
   }
 
-  /** Begins a call with one request. */
+  /** Begins a call with one request. It ends at once, and all with it, when the manager takes no more. */
   call(headers: Headers, request: Uint8Array, events: CallEvents): void {
     const client = this.#client;
-    if (client === undefined || client.isLeaving) {
-      this.#onEnd(new Error('the manager takes no more calls'));
-    } else client.call(headers, frame(request), events);
+    if (client !== undefined && !client.isLeaving) {
+      client.call(headers, frame(request), events);
+      return;
+    }
+    this.#onEnd(new Error('the manager takes no more calls'));
+    events.onEnd();
   }
 
   /** Cuts the connection; its calls end. */

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { DockerEngine, whyNoEngine } from '../support/dockerd.ts';
+import { processesOf } from '../support/processes.ts';
 import { Undo } from '../support/undo.ts';
 
 const SKEIN = join(import.meta.dirname, '..', '..', 'bin', 'skein');
@@ -27,19 +27,6 @@ services:
     restart: { condition: any, delay: 100ms }
     stop_grace_period: 3s
 `;
-
-/** Processes whose command line names the directory. */
-function processesOf(directory: string): readonly string[] {
-  return globSync('/proc/[0-9]*/cmdline').flatMap((path) => {
-    try {
-      const words = readFileSync(path, 'latin1').replaceAll('\0', ' ');
-      return words.includes(directory) ? [words] : [];
-    } catch {
-      // It has ended meanwhile.
-      return [];
-    }
-  });
-}
 
 async function ended(child: ChildProcess): Promise<Ended> {
   const output = { stdout: '', stderr: '' };
